@@ -1,0 +1,91 @@
+// What the page does by itself in the browser: the keyboard, copying, and the sidebar on a phone. Knows no run.
+(() => {
+  "use strict";
+  const NARROW = 768; // CSS pixels
+  const MODES = { 1: "heat", 2: "words", 3: "plain" };
+  const HELP = [["Enter", "ask both models"], ["Esc", "stop the answers"], ["1 2 3", "Heat, Words, Plain"],
+                ["/", "go to the question"], ["?", "this list"]];
+
+  // Until the server has said what the address opens, the example must not flash by.
+  if (new URLSearchParams(location.search).get("run")) document.documentElement.classList.add("lethe-opening");
+  setTimeout(() => document.documentElement.classList.remove("lethe-opening"), 8000);
+
+  function say(text) {
+    const note = document.createElement("div");
+    note.className = "lethe-note";
+    note.setAttribute("role", "status");
+    note.textContent = text;
+    document.body.append(note);
+    setTimeout(() => note.remove(), 1800);
+  }
+
+  async function copy(text, done) {
+    try {
+      await navigator.clipboard.writeText(text);
+    } catch {
+      // Without https the clipboard is closed to scripts, except for a selection.
+      const box = document.createElement("textarea");
+      box.value = text;
+      box.style.position = "fixed";
+      box.style.opacity = "0";
+      document.body.append(box);
+      box.select();
+      document.execCommand("copy");
+      box.remove();
+    }
+    say(done);
+  }
+
+  function help() {
+    const open = document.querySelector("dialog.lethe-help");
+    if (open) return open.remove();
+    const box = document.createElement("dialog");
+    box.className = "lethe-help";
+    const list = document.createElement("dl");
+    for (const [key, meaning] of HELP) {
+      const [term, text] = [document.createElement("dt"), document.createElement("dd")];
+      term.textContent = key;
+      text.textContent = meaning;
+      list.append(term, text);
+    }
+    box.append(list);
+    box.addEventListener("close", () => box.remove());
+    box.addEventListener("click", () => box.close());
+    document.querySelector(".gradio-container").append(box);
+    box.showModal();
+  }
+
+  const seen = (node) => node && node.offsetParent !== null;
+  const typing = (node) => node && (node.isContentEditable || /^(TEXTAREA|SELECT)$/.test(node.tagName)
+    || (node.tagName === "INPUT" && !/^(radio|checkbox|range|button)$/.test(node.type)));
+
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === "Escape") {
+      const stop = document.querySelector("#stop-ask");
+      if (seen(stop)) stop.click();
+      return;
+    }
+    if (typing(event.target)) return;
+    if (MODES[event.key]) {
+      const choice = document.querySelector(`#mode input[value="${MODES[event.key]}"]`);
+      if (seen(choice?.closest("label"))) choice.click();
+    } else if (event.key === "/") {
+      const question = document.querySelector("#question textarea, #question input");
+      if (seen(question)) { event.preventDefault(); question.focus(); }
+    } else if (event.key === "?") {
+      help();
+    }
+  });
+
+  // An open sidebar would cover a phone's whole screen. It cannot be closed before the page has come alive.
+  const tidy = setInterval(() => {
+    const drawer = document.querySelector(".sidebar");
+    if (!drawer) return;
+    if (innerWidth < NARROW && drawer.classList.contains("open")) return drawer.querySelector(".toggle-button")?.click();
+    document.documentElement.classList.add("lethe-ready");
+    clearInterval(tidy);
+  }, 100);
+
+  window.lethe = { copy };
+})();

@@ -1,0 +1,75 @@
+"""The Compare tab: what it is made of and in which order. Wires nothing; knows no run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import gradio as gr
+
+from .ask import Ask, build_ask
+from .live_plot import LivePlot
+
+MODES = [("Heat", "heat"), ("Words", "words"), ("Plain", "plain")]
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """The widgets of the tab."""
+
+    verdict: gr.HTML
+    cards: gr.HTML
+    dial_words: gr.HTML
+    measure_all: gr.Button
+    ask: Ask
+    mode: gr.Radio
+    pairs: gr.HTML
+    more: gr.Button
+    accuracy: LivePlot
+    spectrum: LivePlot
+    spectrum_words: gr.HTML
+
+
+def build_compare(first: dict[str, str | None]) -> Compare:
+    """`first`: what each widget shows before anything is asked of the server, so that the page is never blank."""
+    verdict = gr.HTML(first["verdict"], elem_id="verdict")
+    cards = gr.HTML(first["cards"], elem_id="cards")
+    with gr.Row(elem_id="dial-row", visible=True):
+        dial_words = gr.HTML("", elem_id="dial-words")
+        measure_all = gr.Button("Measure all", size="sm", visible=False, elem_id="measure-all", min_width=120, scale=0)
+    ask = build_ask(first["chips"] or "")
+    with gr.Row(elem_id="pairs-head"):
+        gr.HTML("<h2>Answer pairs</h2>")
+        mode = gr.Radio(MODES, value="heat", show_label=False, container=False, elem_id="mode", scale=0, min_width=240)
+    pairs = gr.HTML(first["pairs"], elem_id="pairs")
+    more = gr.Button("Show more pairs", size="sm", elem_id="more-pairs")
+    with gr.Row(elem_id="plots"):
+        with gr.Column(min_width=320):
+            gr.HTML("<h2>Accuracy while unlearning</h2>")
+            accuracy = LivePlot(
+                first["accuracy"],
+                elem_id="accuracy-plot",
+                label="Accuracy while unlearning",
+                empty="Here the accuracy of each set is drawn while a run works.",
+            )
+        with gr.Column(min_width=320):
+            gr.HTML("<h2>Where in the weights</h2>")
+            spectrum_words = gr.HTML(first["spectrum_words"], elem_id="spectrum-words")
+            spectrum = LivePlot(
+                first["spectrum"],
+                elem_id="spectrum-plot",
+                label="Spectrum of one weight matrix",
+                empty="Here the singular values of one weight matrix are drawn, once an edit exists.",
+            )
+    return Compare(
+        verdict=verdict,
+        cards=cards,
+        dial_words=dial_words,
+        measure_all=measure_all,
+        ask=ask,
+        mode=mode,
+        pairs=pairs,
+        more=more,
+        accuracy=accuracy,
+        spectrum=spectrum,
+        spectrum_words=spectrum_words,
+    )

@@ -1,0 +1,285 @@
+"""The page: layout and wiring, the only place where events of widgets are wired. Decides and computes nothing."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import fields
+from typing import Any
+
+import gradio as gr
+
+from unlearn_core.errors import LetheError
+from unlearn_core.store import Store
+
+from .anatomy import build_anatomy
+from .compare import build_compare
+from .controls import Field, control
+from .desk import Desk, card
+from .desk_compare import CompareDesk
+from .desk_runs import RunsDesk
+from .desk_setup import SetupDesk
+from .picker import Address, Picker
+from .runs import build_runs, table_html
+from .screen import Drawn, draw
+from .seats import Seat
+from .settings import Settings
+from .sidebar import Sidebar, build_sidebar, problem_slot
+from .strip import strip_html
+
+QUEUED = 64  # events that may wait
+PRIVATE = {"api_visibility": "private", "show_progress": "hidden"}
+LAST = {"trigger_mode": "always_last"}  # what was chosen last counts; nothing that a person did is dropped
+COPY_COMMAND = "(command) => { window.lethe.copy(command, 'Command copied'); }"
+COPY_LINK = "() => { window.lethe.copy(location.href, 'Link copied'); }"
+
+
+def build_ui(runner: Any, store: Store, settings: Settings) -> gr.Blocks:
+    """The whole page, showing the recorded run before anything is asked of the server."""
+    desk = Desk(runner, store, settings)
+    with gr.Blocks(title="Lethe", analytics_enabled=False, fill_width=True) as page:
+        _Page(desk).build(page)
+    return page.queue(max_size=QUEUED)
+
+
+class _Page:
+    """Widgets by the names of their parts, and the events between them and the desks."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk, self.setup = desk, SetupDesk(desk)
+        self.compare_desk, self.runs_desk = CompareDesk(desk), RunsDesk(desk)
+        self.parts: dict[str, list[Any]] = {}
+
+    # --- layout -------------------------------------------------------------------------------------------------------
+
+    def build(self, page: gr.Blocks) -> None:
+        seat = Seat()
+        view = self.desk.view(seat)
+        first = draw(view, seat)
+        with gr.Sidebar(width=330, elem_id="sidebar") as drawer:
+            offered = self.desk.catalogue | {"topics": self.desk.topics(None)}
+            self.sidebar = build_sidebar(offered, self.desk.settings, self._knob, self._advanced)
+        with gr.Row(elem_id="strip", equal_height=True):
+            strip = gr.HTML(strip_html(view, view.at, False), elem_id="strip-words")
+            self.strip_start = gr.Button(
+                "Unlearn", variant="primary", size="sm", scale=0, min_width=90, elem_id="strip-start"
+            )
+            self.strip_stop = gr.Button(
+                "Stop", variant="stop", size="sm", scale=0, min_width=90, visible=False, elem_id="strip-stop"
+            )
+            self.replay = gr.Button("Replay", size="sm", scale=0, min_width=80, visible=view.over, elem_id="replay")
+            self.copy_link = gr.Button("Copy link", size="sm", scale=0, min_width=90, elem_id="copy-link")
+        self.messages = Picker("", elem_id="messages")
+        with gr.Tabs(selected="compare", elem_id="tabs") as tabs:
+            with gr.Tab("Compare", id="compare"):
+                self.compare = build_compare(first)
+            with gr.Tab("Internals", id="internals"):
+                self.anatomy = build_anatomy(first)
+            with gr.Tab("Runs", id="runs"):
+                self.runs = build_runs(table_html(self.desk.store.runs(), seat.run_id, None))
+        self.tabs, self.page = tabs, page
+        self._name_parts(strip, drawer, Address(elem_id="address", visible="hidden"))
+        self._wire()
+
+    def _knob(self, chosen: dict[str, Any]) -> None:
+        @gr.render(inputs=[chosen["method"], chosen["preset"]])
+        def knob(method: str, preset: dict[str, Any]) -> None:
+            field, _ = self.setup.fields(method)
+            if field is not None:
+                self._control(chosen, field, preset)
+
+    def _advanced(self, chosen: dict[str, Any]) -> None:
+        @gr.render(inputs=[chosen["method"], chosen["preset"]])
+        def others(method: str, preset: dict[str, Any]) -> None:
+            for field in self.setup.fields(method)[1]:
+                self._control(chosen, field, preset)
+
+    def _control(self, chosen: dict[str, Any], field: Field, preset: dict[str, Any]) -> None:
+        """One setting's widget with the place for its message."""
+        widget, slot = control(field, preset.get(field.name)), problem_slot(f"setting-{field.name}")
+
+        def changed(method: str, settings: dict[str, Any], shown: Any) -> tuple[dict[str, Any], str]:
+            return self.setup.set_setting(method, settings, field, shown)
+
+        widget.change(
+            changed, [chosen["method"], chosen["settings"], widget], [chosen["settings"], slot], queue=False, **PRIVATE
+        )
+
+    def _name_parts(self, strip: gr.HTML, drawer: gr.Sidebar, address: Address) -> None:
+        """Which widgets show which part; some parts are shown twice."""
+        one, two, three, bar = self.compare, self.anatomy, self.runs, self.sidebar
+        self.opened = gr.State(0)
+        self.parts = {
+            "strip": [strip],
+            "sidebar": [drawer],
+            "address": [address],
+            "messages": [self.messages],
+            "tabs": [self.tabs],
+            "strip_start": [self.strip_start],
+            "strip_stop": [self.strip_stop],
+            "replay": [self.replay],
+            "verdict": [one.verdict],
+            "cards": [one.cards],
+            "dial_words": [one.dial_words],
+            "measure_all": [one.measure_all],
+            "pairs": [one.pairs],
+            "more": [one.more],
+            "accuracy": [one.accuracy],
+            "spectrum": [one.spectrum, two.spectrum],
+            "spectrum_words": [one.spectrum_words, two.spectrum_words],
+            "change_map": [two.change_map],
+            "change_words": [two.change_words],
+            "change_table": [two.change_table],
+            "angles": [two.angles],
+            "angles_words": [two.angles_words],
+            "layer": [two.layer],
+            "matrix": [two.matrix],
+            "question": [one.ask.question],
+            "send": [one.ask.send],
+            "stop_ask": [one.ask.stop],
+            "chips": [one.ask.chips],
+            "dial": [one.ask.strength],
+            "panes": [one.ask.panes],
+            "runs_table": [three.table],
+            "undo_row": [three.undo_row],
+            "deleted": [three.deleted],
+            "run_panel": [three.panel],
+            "run_heading": [three.heading],
+            "run_title": [three.title],
+            "run_note": [three.note],
+            "save_run": [three.save],
+            "delete_run": [three.delete],
+            "download": [three.download],
+            **{part.name: [getattr(bar, part.name)] for part in fields(Sidebar)},
+        }
+
+    # --- wiring -------------------------------------------------------------------------------------------------------
+
+    def _wire(self) -> None:
+        self.page.load(self._arrive, None, self._outputs, **PRIVATE)
+        self.page.unload(self._leave)
+        # Whatever opens a run makes the seat's number grow, and one follower begins for each number.
+        self._on(self.opened.change, self.desk.follow, trigger_mode="multiple", concurrency_limit=None)
+        self._wire_sidebar()
+        self._wire_strip()
+        self._wire_ask()
+        self._wire_looking()
+        self._wire_runs()
+
+    def _wire_sidebar(self) -> None:
+        bar, setup = self.sidebar, self.setup
+        for button in (bar.start, self.strip_start):
+            self._on(button.click, setup.start, bar.form)
+        self._on(bar.model.change, setup.set_model, [bar.model, bar.topic])
+        self._on(bar.method.input, setup.set_method)
+        changes = [widget.change for widget in bar.form]
+        self._on([self.page.load, *changes], setup.refresh, bar.form, queue=False, **LAST)
+        self._on(bar.upload.upload, setup.upload_file, [bar.upload, bar.model])
+        self._on(bar.use_paste.click, setup.upload_paste, [bar.paste, bar.model])
+        bar.copy.click(None, [bar.command], None, js=COPY_COMMAND, **PRIVATE)
+
+    def _wire_strip(self) -> None:
+        for button in (self.sidebar.stop, self.strip_stop):
+            self._on(button.click, self.setup.stop, queue=False)
+        self._on(self.replay.click, self.desk.replay)
+        self._on(self.messages.select, self.desk.watch, picked=True)
+        self.copy_link.click(None, None, None, js=COPY_LINK, **PRIVATE)
+
+    def _wire_ask(self) -> None:
+        ask, desk = self.compare.ask, self.compare_desk
+        several = {"concurrency_limit": None}
+        chosen = self._on(ask.chips.select, desk.pick_chip, picked=True, queue=False)
+        for trigger in ([ask.question.submit, ask.send.click], chosen.then):
+            self._on(self._on(trigger, desk.ask, ask.form, **several).then, desk.asked, queue=False)
+        self._on(ask.stop.click, desk.stop_ask, queue=False)
+        moved = self._on(ask.strength.change, desk.dial, [ask.strength], **LAST)
+        self._on(moved.then, desk.rescore, trigger_mode="multiple", **several)
+        self._on(self.compare.measure_all.click, desk.rescore_all, **several)
+
+    def _wire_looking(self) -> None:
+        desk, two = self.compare_desk, self.anatomy
+        self._on(self.compare.mode.input, desk.set_mode, [self.compare.mode], **LAST)
+        self._on(self._on(self.compare.more.click, desk.more_pairs).then, desk.reheat)
+        self._on([two.layer.input, two.matrix.input], desk.set_place, [two.layer, two.matrix], **LAST)
+        self._on(two.change_map.select, desk.pick_cell, picked=True, **LAST)
+        self._on(self.tabs.select, desk.set_tab, picked=True, **LAST)
+
+    def _wire_runs(self) -> None:
+        tab, desk = self.runs, self.runs_desk
+        self._on(tab.table.select, desk.choose, picked=True, **LAST)
+        self._on(tab.open.click, desk.open)
+        self._on(tab.again.click, desk.again)
+        self._on(tab.save.click, desk.save, [tab.title, tab.note])
+        self._on(tab.delete.click, desk.delete)
+        self._on(tab.undo.click, desk.undo)
+
+    def _on(
+        self,
+        triggers: Any,
+        handler: Callable[..., Drawn | Iterator[Drawn]],
+        inputs: list[Any] | None = None,
+        picked: bool = False,
+        **how: Any,
+    ) -> Any:
+        """Wire a desk's handler: it gets the tab's seat, what was picked (if asked for) and the inputs' values."""
+        make = _streamed if inspect.isgeneratorfunction(handler) else _answered
+        function = _picking(make(self, handler)) if picked else make(self, handler)
+        how = PRIVATE | how
+        if isinstance(triggers, list):
+            return gr.on(triggers, function, inputs, self._outputs, **how)
+        return triggers(function, inputs, self._outputs, **how)
+
+    @property
+    def _outputs(self) -> list[Any]:
+        return [self.opened, *(widget for widgets in self.parts.values() for widget in widgets)]
+
+    def _arrive(self, request: gr.Request) -> dict[Any, Any]:
+        seat = self.seat(request)
+        return self.values(seat, self.desk.arrive(seat, dict(request.query_params)))
+
+    def _leave(self, request: gr.Request) -> None:
+        self.desk.seats.leave(request.session_hash)
+
+    def seat(self, request: gr.Request) -> Seat:
+        return self.desk.seats.of(request.session_hash)
+
+    def values(self, seat: Seat, drawn: Drawn) -> dict[Any, Any]:
+        """New values by widget. The number of the opened run goes along always: it starts the follower."""
+        if "place" in drawn:
+            layers, matrices, place = drawn.pop("place")
+            layer, matrix = place or (None, None)
+            drawn |= {"layer": gr.Dropdown(layers, value=layer), "matrix": gr.Dropdown(matrices, value=matrix)}
+        values = {widget: value for name, value in drawn.items() for widget in self.parts[name]}
+        return {self.opened: seat.generation} | values
+
+
+def _answered(page: _Page, handler: Callable[..., Drawn]) -> Callable[..., dict[Any, Any]]:
+    def answer(request: gr.Request, *values: Any) -> dict[Any, Any]:
+        seat = page.seat(request)
+        try:
+            return page.values(seat, handler(seat, *values))
+        except LetheError as error:
+            return page.values(seat, {"messages": card(error)})
+
+    return answer
+
+
+def _streamed(page: _Page, handler: Callable[..., Iterator[Drawn]]) -> Callable[..., Iterator[dict[Any, Any]]]:
+    def stream(request: gr.Request, *values: Any) -> Iterator[dict[Any, Any]]:
+        seat = page.seat(request)
+        try:
+            for drawn in handler(seat, *values):
+                yield page.values(seat, drawn)
+        except LetheError as error:
+            yield page.values(seat, {"messages": card(error)})
+
+    return stream
+
+
+def _picking(answer: Callable[..., dict[Any, Any]]) -> Callable[..., dict[Any, Any]]:
+    """The same, with the event's own data as the first value."""
+
+    def pick(request: gr.Request, event: gr.EventData, *values: Any) -> dict[Any, Any]:
+        return answer(request, event._data, *values)
+
+    return pick

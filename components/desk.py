@@ -1,0 +1,124 @@
+"""Opening and following a run: what an event of the page does to a seat, and which parts of the page change.
+
+Handlers take a seat and plain values and return new values by the name of the part. Wires nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import gradio as gr
+
+from unlearn_core.errors import LetheError
+from unlearn_core.store import RECORDED, Store
+
+from . import runs
+from .follower import follow
+from .links import parse
+from .problems import notice_html, problem_html
+from .screen import Drawn, draw
+from .seats import Seat, Seats
+from .settings import Settings
+from .view import RunView, replay
+
+STOP = "Stop"
+
+
+class Desk:
+    """Everything that the widgets' events call. `seat` is the browser tab that the event came from."""
+
+    def __init__(self, runner: Any, store: Store, settings: Settings) -> None:
+        self.runner, self.store, self.settings = runner, store, settings
+        self.seats = Seats()
+        self.catalogue = runner.catalogue()
+        self._warmed = False
+
+    # --- opening and following ----------------------------------------------------------------------------------------
+
+    def arrive(self, seat: Seat, query: dict[str, str]) -> Drawn:
+        """A page was opened or reloaded: restore what its address says; without one, watch what is running."""
+        state, messages = parse(query)
+        run_id = state.run or self.runner.running() or RECORDED
+        try:
+            run_id = self.store.find(run_id).run_id
+        except LetheError as error:
+            if run_id != RECORDED:
+                messages.append(f"{error.what} The recorded example is open instead.")
+            run_id = RECORDED
+        seat.tab, seat.question = state.tab, state.question
+        seat.open(run_id)
+        self._warm()
+        return {
+            "messages": "".join(notice_html(text) for text in messages),
+            "tabs": gr.Tabs(selected=state.tab),
+            "question": state.question,
+        } | self.listing(seat)
+
+    def follow(self, seat: Seat) -> Iterator[Drawn]:
+        """The open run, from its first event on, until it is over or another is opened."""
+        turn = seat.begin()
+        if turn is None:
+            yield {}
+            return
+        yield {"dial": gr.Slider(value=1.0), "dial_words": "", "measure_all": gr.Button(visible=False)}
+        shown = None
+        for drawn in follow(turn, self.runner, self.store):
+            running, over = drawn.pop("running"), drawn.pop("over", False)
+            buttons = _buttons(running, running and turn.how == "follow", over) if shown != (running, over) else {}
+            shown = (running, over)
+            yield buttons | drawn | (self.listing(seat) if over else {})
+
+    def open(self, seat: Seat, run_id: str, how: str = "follow", tab: str = "compare") -> Drawn:
+        """Look at another run from now on; raises BadInput where there is none."""
+        seat.open(self.store.find(run_id).run_id, how)
+        seat.tab = tab
+        return {"messages": "", "tabs": gr.Tabs(selected=tab), "panes": ""} | self.listing(seat)
+
+    def replay(self, seat: Seat) -> Drawn:
+        return self.open(seat, seat.run_id, "replay")
+
+    def watch(self, seat: Seat, picked: dict[str, Any]) -> Drawn:
+        """The offer on a card was taken up: look at the run that it names."""
+        return self.open(seat, str(picked["value"]).removeprefix("watch:"))
+
+    def listing(self, seat: Seat) -> Drawn:
+        """The table of runs as it is now."""
+        return {"runs_table": runs.table_html(self.store.runs(), seat.run_id, seat.chosen)}
+
+    def redraw(self, seat: Seat) -> Drawn:
+        """The parts of the open run that change with what the seat looks at."""
+        return draw(self.view(seat), seat, seat.running)
+
+    def view(self, seat: Seat) -> RunView:
+        """The open run as this tab last saw it; read from its events where it has not been drawn yet."""
+        try:
+            return seat.view or replay(self.store.events(seat.run_id))
+        except LetheError:
+            return RunView()
+
+    def topics(self, model: str | None) -> list[dict[str, Any]]:
+        """The topics of a model, and the uploaded ones."""
+        return self.runner.catalogue(model or self.settings.model)["topics"]
+
+    def _warm(self) -> None:
+        """Load torch once the first page is there: later pages must not bring the built-in model back."""
+        if not self._warmed:
+            self._warmed = True
+            self.runner.warm()
+
+
+def _buttons(running: bool, live: bool, over: bool) -> Drawn:
+    """Unlearn or Stop, in the same place; Replay once there is something to play again."""
+    return {
+        "start": gr.Button(visible=not live),
+        "strip_start": gr.Button(visible=not live),
+        "stop": gr.Button(STOP, visible=live, interactive=True),
+        "replay": gr.Button(visible=over),
+        "strip_stop": gr.Button(STOP if live else "End replay", visible=running, interactive=True),
+    }
+
+
+def card(error: LetheError) -> str:
+    """A refusal as a card."""
+    return problem_html(error.what, error.why, error.remedy)

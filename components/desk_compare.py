@@ -1,0 +1,153 @@
+"""Using Compare and Internals: asking, the strength dial, ways of looking at pairs and matrices. Wires nothing."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from unlearn_core.errors import LetheError
+from unlearn_core.events import TokenScores
+
+from . import ask
+from .desk import Desk, card
+from .plots import short_matrix
+from .problems import problem_html
+from .screen import FEW_PAIRS, MORE_PAIRS, Drawn, address, shown_questions
+from .seats import Seat
+
+
+class CompareDesk:
+    """Handlers of the widgets that look at the open run."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk, self.runner = desk, desk.runner
+
+    # --- asking -------------------------------------------------------------------------------------------------------
+
+    def ask(
+        self, seat: Seat, question: str, strength: float, max_tokens: int, temperature: float, seed: str
+    ) -> Iterator[Drawn]:
+        """Both answers, word by word."""
+        fault = ask.check_question(question, seed)
+        if fault:
+            yield {"panes": problem_html(fault)}
+            return
+        seat.question, seat.asking = question.strip(), uuid.uuid4().hex
+        yield _ask_buttons(asking=True) | {
+            "panes": ask.panes_html(seat.question, "", "", False, "Asking…", strength),
+            "address": address(seat),
+        }
+        updates = self.runner.ask(
+            seat.run_id, seat.question, strength, int(max_tokens), float(temperature), int(seed or 0), seat.asking
+        )
+        for panes in ask.answers(updates, seat.question, strength):
+            yield {"panes": panes}
+
+    def asked(self, seat: Seat) -> Drawn:
+        """The answers have ended, in whatever way."""
+        return _ask_buttons(asking=False)
+
+    def pick_chip(self, seat: Seat, picked: dict[str, Any]) -> Drawn:
+        return {"question": str(picked["value"])[: ask.LONGEST_QUESTION]}
+
+    def stop_ask(self, seat: Seat) -> Drawn:
+        self.runner.stop_ask(seat.asking)
+        return {}
+
+    # --- the dial -----------------------------------------------------------------------------------------------------
+
+    def dial(self, seat: Seat, strength: float) -> Drawn:
+        """Another strength: the spectrum follows at once; what has to be measured is announced."""
+        seat.set_strength(float(strength))
+        moved = strength != 1
+        words = "Measuring at this strength…" if moved else ""
+        return self.desk.redraw(seat) | {"dial_words": _dial_words(words), "measure_all": gr.Button(visible=moved)}
+
+    def rescore(self, seat: Seat, everything: bool = False) -> Iterator[Drawn]:
+        """The shown pairs' heat and the cards at the dial's strength; given up when the dial moves on meanwhile."""
+        strength, generation = seat.strength, seat.generation
+        if strength == 1:
+            yield {}
+            return
+
+        def stale() -> bool:
+            return seat.strength != strength or seat.generation != generation
+
+        try:
+            scored = self._heat(seat)
+            if stale():
+                return
+            seat.scores = scored
+            yield self.desk.redraw(seat)
+            yield from self._measured(seat, strength, everything, stale)
+        except LetheError as error:
+            yield {"dial_words": card(error)}
+
+    def _measured(self, seat: Seat, strength: float, everything: bool, stale: Callable[[], bool]) -> Iterator[Drawn]:
+        for update in self.runner.rescore(seat.run_id, strength, everything):
+            if stale():
+                return
+            if isinstance(update, dict):
+                seat.rescored = {"strength": strength, "everything": everything} | update
+                yield self.desk.redraw(seat) | {"dial_words": ""}
+            else:
+                amount = (
+                    f": {update.done:,} of {update.total:,} {update.unit}"
+                    if update.total
+                    else ", waiting for the model"
+                )
+                yield {"dial_words": _dial_words(f"Measuring at strength {strength:g}{amount}")}
+
+    def _heat(self, seat: Seat) -> dict[str, TokenScores]:
+        shown = shown_questions(self.desk.view(seat), seat)
+        return {item.question_id: item for item in self.runner.heat(seat.run_id, shown, seat.strength)}
+
+    def reheat(self, seat: Seat) -> Drawn:
+        """More pairs are on the screen: at another strength their heat has to be measured too."""
+        if seat.strength == 1:
+            return {}
+        seat.scores = self._heat(seat)
+        return self.desk.redraw(seat)
+
+    def rescore_all(self, seat: Seat) -> Iterator[Drawn]:
+        yield {"dial_words": _dial_words("Measuring everything at this strength…")}
+        yield from self.rescore(seat, everything=True)
+
+    # --- looking ------------------------------------------------------------------------------------------------------
+
+    def set_mode(self, seat: Seat, mode: str) -> Drawn:
+        seat.mode = mode
+        return self.desk.redraw(seat)
+
+    def more_pairs(self, seat: Seat) -> Drawn:
+        seat.limit = MORE_PAIRS if seat.limit == FEW_PAIRS else FEW_PAIRS
+        words = "Show more pairs" if seat.limit == FEW_PAIRS else "Show fewer pairs"
+        return self.desk.redraw(seat) | {"more": gr.Button(words)}
+
+    def set_place(self, seat: Seat, layer: int | None, matrix: str | None) -> Drawn:
+        seat.layer, seat.matrix = layer, matrix
+        return self.desk.redraw(seat)
+
+    def pick_cell(self, seat: Seat, picked: dict[str, Any]) -> Drawn:
+        """A cell of the map of change: look at that matrix."""
+        for layer, matrix in self.desk.view(seat).spectra:
+            if str(layer) == str(picked["y"]) and short_matrix(matrix) == picked["x"]:
+                return self.set_place(seat, layer, matrix)
+        return {}
+
+    def set_tab(self, seat: Seat, picked: dict[str, Any]) -> Drawn:
+        """Another tab is shown; the table of runs is read again whenever it comes into sight."""
+        tab = seat.tab = str(picked["value"]).lower()
+        return {"address": address(seat)} | (self.desk.listing(seat) if tab == "runs" else {})
+
+
+def _ask_buttons(asking: bool) -> Drawn:
+    return {"send": gr.Button(visible=not asking), "stop_ask": gr.Button(visible=asking)}
+
+
+def _dial_words(text: str) -> str:
+    return f'<p class="dial-words" role="status">{escape(text)}</p>' if text else ""

@@ -1,0 +1,143 @@
+"""Using the sidebar: checking the form, starting and stopping a run, bringing one's own topic. Wires nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from unlearn_core.config import RunConfig
+from unlearn_core.errors import LetheError
+from unlearn_core.runner import Busy
+
+from . import sidebar
+from .controls import Field, fields
+from .desk import Desk, card
+from .follower import seconds_since
+from .problems import problem_html
+from .screen import Drawn
+from .seats import Seat
+
+PASTED = "pasted list"  # no suffix: the reader looks at the text
+STOPPING = "Stopping after this step…"
+COMMON = ("model", "topic", "method", "seed", "device")
+
+
+class SetupDesk:
+    """Handlers of the sidebar's widgets."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk, self.runner, self.store = desk, desk.runner, desk.store
+
+    def fields(self, method: str) -> tuple[Field | None, list[Field]]:
+        """The one setting of a method that matters, and the others."""
+        entry = sidebar.entry_of(self.desk.catalogue["methods"], method)
+        found = fields(entry.get("config_schema", {}))
+        knob = next((field for field in found if field.name == entry.get("knob")), None)
+        return knob, [field for field in found if field is not knob]
+
+    def set_model(self, seat: Seat, model: str, topic: str | None) -> Drawn:
+        """Another model brings its own topics; an equally named one stays chosen."""
+        topics = self.desk.topics(model)
+        names = [entry["name"] for entry in topics]
+        chosen = topic if topic in names else next(iter(names), None)
+        return {"topic": gr.Dropdown(sidebar.choices(topics), value=chosen)}
+
+    def set_method(self, seat: Seat) -> Drawn:
+        """Another method has other settings: all of them start from their defaults."""
+        return {"settings": {}, "preset": {}}
+
+    def set_setting(
+        self, method: str, settings: dict[str, Any], field: Field, shown: Any
+    ) -> tuple[dict[str, Any], str]:
+        """The settings after one control shows another value, and what is wrong with that value."""
+        settings = sidebar.with_setting(settings, field, shown)
+        config, problems = sidebar.config_of("demo", "any", method, "0", "auto", settings)
+        problems = problems or self.runner.check(config)
+        return settings, sidebar.field_problem(problems.get(field.name))
+
+    def checked(self, form: tuple) -> tuple[RunConfig | None, dict[str, str]]:
+        """The request that the form makes, if it can be carried out, and what is wrong, by field."""
+        config, problems = sidebar.config_of(*form)
+        if config is not None:
+            problems = self.runner.check(config)
+        return (None if problems else config), problems
+
+    def refresh(self, seat: Seat, *form: Any) -> Drawn:
+        """Something in the form changed: its problems, the command that it stands for, and the time it will take."""
+        config, _ = sidebar.config_of(*form)
+        _, problems = self.checked(form)
+        return self._problems(problems) | {
+            "command": config.command() if config else "",
+            "estimate": self._estimate(config),
+            "topic_words": sidebar.topic_words(self.desk.topics(form[0]), form[1]),
+        }
+
+    def start(self, seat: Seat, *form: Any) -> Drawn:
+        """Start a run; refused beside the field, or with a card that offers to watch the run that is in the way."""
+        config, problems = self.checked(form)
+        if config is None:
+            return self._problems(problems)
+        try:
+            run_id = self.runner.start(config)
+        except LetheError as error:
+            if isinstance(error, Busy):
+                return {"messages": sidebar.busy_html(error.run_id, seconds_since(error.since))}
+            if error.field:
+                return self._problems({error.field: str(error)})
+            return {"messages": card(error)}
+        return self._problems({}) | self.desk.open(seat, run_id)
+
+    def stop(self, seat: Seat) -> Drawn:
+        """Stop the open run, or end its replay."""
+        if self.runner.running() != seat.run_id:
+            seat.open(seat.run_id)
+            return {}
+        self.runner.stop(seat.run_id)
+        stopping = gr.Button(STOPPING, interactive=False)
+        return {"stop": stopping, "strip_stop": stopping}
+
+    def _problems(self, problems: dict[str, str]) -> Drawn:
+        """Messages by field; those about a method's own settings stand together above Unlearn."""
+        rest = [
+            f"{name.replace('_', ' ').capitalize()}: {text}" for name, text in problems.items() if name not in COMMON
+        ]
+        return {f"{name}_problem": sidebar.field_problem(problems.get(name)) for name in COMMON} | {
+            "settings_problem": sidebar.field_problem(" ".join(rest))
+        }
+
+    def _estimate(self, config: RunConfig | None) -> str:
+        done = [record for record in self.store.runs() if record.status == "done" and record.seconds]
+        same = [
+            record
+            for record in done
+            if config and record.config.method == config.method and record.config.model == config.model
+        ]
+        device = config.device if config else "auto"
+        return sidebar.estimate_html(
+            "device chosen at start" if device == "auto" else device,
+            same[0].seconds if same else None,
+            "by the last run of this method",
+        )
+
+    def upload_file(self, seat: Seat, path: str | None, model: str) -> Drawn:
+        """A file becomes a topic, or a sentence says why not."""
+        return self._upload(Path(path).name, Path(path).read_bytes(), model) if path else {"preview": ""}
+
+    def upload_paste(self, seat: Seat, text: str, model: str) -> Drawn:
+        """A pasted list becomes a topic, or a sentence says why not."""
+        if not (text or "").strip():
+            return {"preview": problem_html("There is nothing to use.", "", "Paste lines of question,answer first.")}
+        return self._upload(PASTED, text.encode(), model)
+
+    def _upload(self, name: str, content: bytes, model: str) -> Drawn:
+        try:
+            preview = self.runner.add_topic(name, content)
+        except LetheError as error:
+            return {"preview": card(error)}
+        topics = self.desk.topics(model)
+        return {
+            "preview": sidebar.preview_html(preview),
+            "topic": gr.Dropdown(sidebar.choices(topics), value=preview["name"]),
+        }

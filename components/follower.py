@@ -1,0 +1,96 @@
+"""Follow one run in one browser tab: events in, changed parts of the page out. Knows no widgets and wires nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Protocol
+
+from unlearn_core.events import Event
+from unlearn_core.store import Store
+
+from .screen import Drawn, draw
+from .seats import Turn
+from .strip import strip_html
+from .view import RunView, fold
+
+REPLAY_SECONDS = 10.0
+REPLAY_TICK = 0.2  # seconds between two pictures of a replay
+
+
+class Following(Protocol):
+    """What this module needs of the runner."""
+
+    def follow(self, run_id: str, every: float = 0.25) -> Iterator[list[tuple[Event, float]]]: ...
+
+    def running(self) -> str | None: ...
+
+
+def follow(turn: Turn, runner: Following, store: Store) -> Iterator[Drawn]:
+    """The parts of the page that change, as they change, until the run is over or the tab looks at something else.
+
+    A heartbeat brings the strip (its clock) and nothing else. The first picture is drawn once more when the tab's
+    earlier follower is known to have ended, so that a late word of that one cannot stay on the page.
+    """
+    pictures = _replayed(turn, store) if turn.how == "replay" else _followed(turn, runner)
+    settled = turn.alone
+    try:
+        for view, now, running in pictures:
+            if not turn.current:
+                return
+            if not settled and turn.alone:
+                settled = True
+                turn.seat.seen.clear()
+            yield _picture(turn, view, now, running)
+        while not settled and turn.current:
+            time.sleep(REPLAY_TICK)
+            settled = turn.alone
+            turn.seat.seen.clear()
+        if turn.current:
+            yield _picture(turn, view, view.at, False) | {"over": True}
+    finally:
+        turn.end()
+
+
+def _picture(turn: Turn, view: RunView, now: float, running: bool) -> Drawn:
+    turn.seat.view, turn.seat.running = view, running
+    return {"strip": strip_html(view, now, running), "running": running} | draw(view, turn.seat, running)
+
+
+def _followed(turn: Turn, runner: Following) -> Iterator[tuple[RunView, float, bool]]:
+    view = RunView()
+    for batch in runner.follow(turn.run_id):
+        for event, at in batch:
+            view = fold(view, event, at)
+        running = not view.over and runner.running() == turn.run_id
+        yield view, elapsed(view) if running else view.at, running
+
+
+def _replayed(turn: Turn, store: Store) -> Iterator[tuple[RunView, float, bool]]:
+    """The same events again, the whole run in `REPLAY_SECONDS`; every part of it at its own pace."""
+    events = store.events(turn.run_id)
+    length = max((at for _, at in events), default=0.0) or 1.0
+    view, done, started = RunView(), 0, time.monotonic()
+    while done < len(events) and turn.current:
+        now = (time.monotonic() - started) / REPLAY_SECONDS * length
+        while done < len(events) and events[done][1] <= now:
+            view = fold(view, *events[done])
+            done += 1
+        yield view, min(now, length), not view.over
+        time.sleep(REPLAY_TICK)
+
+
+def elapsed(view: RunView) -> float:
+    """Seconds since the run started, on this machine's clock."""
+    return max(view.at, seconds_since(view.started_at))
+
+
+def seconds_since(moment: str) -> float:
+    """Seconds since an ISO 8601 time (UTC where it names no zone); 0 where it is none."""
+    try:
+        started = datetime.fromisoformat(moment)
+    except ValueError:
+        return 0.0
+    started = started if started.tzinfo else started.replace(tzinfo=UTC)
+    return max(0.0, (datetime.now(UTC) - started).total_seconds())

@@ -1,0 +1,102 @@
+"""The sentences above the plots of the weights: what is seen, and what a good picture looks like. Pure."""
+
+from __future__ import annotations
+
+from html import escape
+
+from .numbers import NOT_MEASURED, percent
+from .plots import matrix_order, short_matrix
+from .problems import empty_html
+from .terms import explained
+from .view import Place, RunView
+
+
+def places(view: RunView) -> list[Place]:
+    """All (layer, matrix) with a spectrum, by layer and then in the order in which a block applies them."""
+    order = {matrix: index for index, matrix in enumerate(matrix_order(view))}
+    return sorted(view.spectra, key=lambda place: (place[0], order[place[1]]))
+
+
+def layers(view: RunView) -> list[int]:
+    return sorted({layer for layer, _ in view.spectra})
+
+
+def strongest(view: RunView) -> Place | None:
+    """The place that changed most, relative to its own weights: what the page opens on."""
+    return max(places(view), key=lambda place: view.spectra[place].relative_change or 0.0, default=None)
+
+
+def spectrum_words(view: RunView, layer: int, matrix: str) -> str:
+    """What was found and subtracted in one matrix, as HTML."""
+    item = view.spectra.get((layer, matrix))
+    if item is None:
+        return _nothing(view, "Here the singular values of each weight matrix show where the change lies.")
+    where = f"Layer {layer}, <code>{escape(short_matrix(matrix))}</code>: "
+    change = (f"<b>{item.rank}</b> {explained('directions', 'rank')} are subtracted, a change of "
+              f"<b>{percent(item.relative_change)}</b> {explained('of the weights', 'relative_change')}.")
+    if item.energy_removed is None:
+        return _words(f"{where}{change} This method has no task matrix, so nothing was held back by discrimination.")
+    held = (f" The {explained('task matrix', 'task')} has rank {item.task_rank}; "
+            f"<b>{percent(item.energy_removed)}</b> of its {explained('energy', 'energy')} is subtracted, the rest "
+            f"{explained('stays', 'kept')}, because retained text uses it.")
+    return _words(f"{where}{change}{held} A good picture: orange ends after a few directions and stays below grey.")
+
+
+def change_words(view: RunView) -> str:
+    """Where in the model the change lies, as HTML."""
+    place = strongest(view)
+    if place is None:
+        return _nothing(view, "Here a map of layers and matrices shows where the weights changed.")
+    total = sum((item.relative_change or 0.0) ** 2 for item in view.spectra.values())
+    top = sorted(view.spectra.values(), key=lambda item: -(item.relative_change or 0.0))[:3]
+    held = sum((item.relative_change or 0.0) ** 2 for item in top) / total if total else 0.0
+    size = percent(view.edit.relative_change) if view.edit else ""
+    of_weights = explained("of the weights", "relative_change")
+    whole = f" Over the whole model the change is {size} {of_weights}." if size else ""
+    return _words(f"The change is largest in layer {place[0]}, <code>{escape(short_matrix(place[1]))}</code>; the "
+                  f"three most changed of {len(view.spectra)} matrices hold {percent(held)} of it.{whole} A good "
+                  "picture has few strong cells: a local change.")
+
+
+def angles_words(view: RunView, layer: int, matrix: str) -> str:
+    """How much of retain lies where forget lies, before and after discrimination, as HTML."""
+    item = view.overlaps.get((layer, matrix))
+    if item is None:
+        if view.spectra and not view.overlaps:
+            return _words("This method looks at no subspaces, so there are no angles: see the map of change instead.")
+        return _nothing(view, "Here the angles between what forget text and retain text use show why retain survived.")
+    return _words(f"In layer {layer}, <code>{escape(short_matrix(matrix))}</code>, forget and retain inputs "
+                  f"{explained('overlap', 'overlap')} by <b>{percent(item.overlap)}</b>; the subtracted part overlaps "
+                  f"with retain by <b>{percent(item.overlap_after)}</b>. A good picture: the "
+                  f"{explained('cosines', 'angles')} in orange lie near 0, whatever grey does.")
+
+
+def change_table_html(view: RunView) -> str:
+    """The map of change as a table, for those who cannot or will not read the picture."""
+    if not view.spectra:
+        return ""
+    matrices = matrix_order(view)
+    head = "".join(f'<th scope="col">{escape(short_matrix(matrix))}</th>' for matrix in matrices)
+    rows = "".join(f'<tr><th scope="row">layer {layer}</th>{"".join(_cell(view, (layer, m)) for m in matrices)}</tr>'
+                   for layer in layers(view))
+    return ('<details class="lt lt-table"><summary>The same as a table: change in per cent, and rank</summary>'
+            f'<div class="lt-scroll"><table><thead><tr><td></td>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
+            '</details>')
+
+
+def _cell(view: RunView, place: Place) -> str:
+    item = view.spectra.get(place)
+    if item is None:
+        return f"<td>{NOT_MEASURED}</td>"
+    return f'<td>{percent(item.relative_change)}<span class="lt-quiet"> r{item.rank}</span></td>'
+
+
+def _words(html: str) -> str:
+    return f'<p class="lt lt-words">{html}</p>'
+
+
+def _nothing(view: RunView, what: str) -> str:
+    if view.spectra:
+        return _words("This matrix was not changed.")
+    action = "It comes with the end of this run." if view.status == "running" else "Press Unlearn to make one."
+    return empty_html(what, action)

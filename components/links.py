@@ -1,0 +1,49 @@
+"""The view's state as a query string and back. Pure; knows no browser. Nonsense gives defaults and a message."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+TABS = ("compare", "internals", "runs")
+LONGEST_VALUE = 1000
+_RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,119}")
+
+
+@dataclass(frozen=True, slots=True)
+class ViewState:
+    """What a link restores: the open run (""= the default), the tab, and the question asked or looked at."""
+
+    run: str = ""
+    tab: str = TABS[0]
+    question: str = ""
+
+
+def query_string(state: ViewState) -> str:
+    """"?run=…&tab=…&q=…" without the parts that are defaults; "" where all are."""
+    pairs = [("run", state.run), ("tab", "" if state.tab == TABS[0] else state.tab), ("q", state.question)]
+    text = urlencode([(key, value) for key, value in pairs if value])
+    return f"?{text}" if text else ""
+
+
+def parse(query: Mapping[str, str]) -> tuple[ViewState, list[str]]:
+    """(state, messages) from decoded query parameters; each value that makes no sense gives one message."""
+    messages: list[str] = []
+    run, tab, question = (str(query.get(key) or "").strip() for key in ("run", "tab", "q"))
+    if run and not _RUN.fullmatch(run):
+        messages.append(f"The link names no possible run ({_short(run)}): the default run is open instead.")
+        run = ""
+    if tab and tab.lower() not in TABS:
+        messages.append(f"There is no tab {_short(tab)}: the tabs are {', '.join(TABS)}.")
+        tab = ""
+    if len(question) > LONGEST_VALUE or any(ord(c) < 32 for c in question):
+        messages.append("The question in the link is too long or not text: it was left out.")
+        question = ""
+    return ViewState(run=run, tab=tab.lower() or TABS[0], question=question), messages
+
+
+def _short(value: str) -> str:
+    clean = "".join(c if c.isprintable() else "?" for c in value)
+    return f"“{clean[:40]}{'…' if len(clean) > 40 else ''}”"

@@ -1,0 +1,106 @@
+"""Answer pairs: the same question to the original and to the unlearned model, as heat, words or plain text. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from html import escape
+
+from unlearn_core.config import FORGET_SPLITS, KEEP_SPLITS
+from unlearn_core.events import Answer, TokenScores
+
+from .numbers import factor
+from .palette import SPLIT_TITLES, glyph, side
+from .problems import empty_html
+from .terms import info
+from .tokens import heat_html, legend_html, plain_html, words_html
+from .view import RunView
+
+MODES = ("Heat", "Words", "Plain")
+KEEP_SHARE = 3  # one pair in three shows what was kept
+_TELLING = ("leaked", "damaged")
+
+
+def shown(view: RunView, limit: int = 6) -> list[Answer]:
+    """The pairs to show: forget first, then what was kept; at least one leak and one damage where there are any.
+
+    Questions with token scores go first, because all three ways of looking work for them.
+    """
+    forget = _ordered(view, FORGET_SPLITS)
+    kept = _ordered(view, KEEP_SPLITS)
+    room_for_kept = min(len(kept), max(1, limit // KEEP_SHARE)) if limit > 1 else 0
+    first = _pick(forget, limit - room_for_kept)
+    return first + _pick(kept, limit - len(first))
+
+
+def pairs_html(view: RunView, mode: str = "Heat", limit: int = 6,
+               strength_scores: Iterable[TokenScores] | None = None) -> str:
+    """All shown pairs. `mode`: Heat, Words or Plain; `strength_scores`: token scores at another strength, if any."""
+    answers = shown(view, limit)
+    if not answers:
+        action = ("The answers come with the last measurement of this run." if view.status == "running"
+                  else "Press Unlearn: the answers come with the last measurement.")
+        return empty_html("Here the same questions are answered by both models.", action)
+    scores = view.scores | {item.question_id: item for item in strength_scores or ()}
+    chosen = next((name for name in MODES if name.lower() == str(mode).lower()), MODES[0])
+    body = "".join(_pair(answer, chosen, scores.get(answer.question_id)) for answer in answers)
+    scale = legend_html() if chosen == "Heat" else ""
+    moved = ('<p class="lt-quiet">Heat at the strength of the dial; the answers are those at strength 1.</p>'
+             if strength_scores is not None else "")
+    return f'<div class="lt lt-pairs">{_counts(view, len(answers))}{moved}{scale}{body}</div>'
+
+
+def _ordered(view: RunView, splits: Iterable[str]) -> list[Answer]:
+    """Answers of `splits`: one split after the other in turns, those with token scores first."""
+    ordered: list[Answer] = []
+    for split in splits:
+        of_split = view.answers_of(split)
+        ordered += sorted(of_split, key=lambda answer: answer.question_id not in view.scores)
+    return sorted(ordered, key=lambda answer: answer.question_id not in view.scores)
+
+
+def _pick(answers: list[Answer], room: int) -> list[Answer]:
+    """The first `room` answers; if none of them shows a leak or a damage that exists, the last makes way for one."""
+    picked = answers[:max(room, 0)]
+    telling = next((a for a in answers if a.outcome in _TELLING), None)
+    if len(picked) > 1 and telling and not any(a.outcome in _TELLING for a in picked):
+        picked[-1] = telling
+    return picked
+
+
+def _counts(view: RunView, shown_count: int) -> str:
+    tally = Counter(answer.outcome for answer in view.answers)
+    order = ("forgotten", "leaked", "kept", "damaged", "unchanged")
+    parts = [f"<b>{tally[name]:,}</b> {name}" for name in order if tally[name]]
+    return (f'<p class="lt-counts"><span>{shown_count} of {len(view.answers):,} questions</span>'
+            f'<span>{" · ".join(parts)}{info("outcome")}</span></p>')
+
+
+def _pair(answer: Answer, mode: str, scores: TokenScores | None) -> str:
+    kind = side(answer.split)
+    title = SPLIT_TITLES.get(answer.split, answer.split)
+    head = (f'<header class="lt-pair-head"><span class="lt-mark lt-{kind}" title="{escape(title, quote=True)}">'
+            f'{glyph(answer.split)}</span><span class="lt-question">{escape(answer.prompt)}</span>'
+            f'<span class="lt-outcome lt-outcome-{escape(answer.outcome, quote=True)}">{escape(answer.outcome)}</span>'
+            '</header>')
+    both = words_html if mode == "Words" else plain_html
+    return (f'<article class="lt-pair" data-question="{escape(answer.question_id, quote=True)}">{head}'
+            f'{both(answer.original, answer.edited, answer.expected)}<div class="lt-pair-base">'
+            f'{_heat(answer, scores) if mode == "Heat" else ""}{_foot(answer, title)}</div></article>')
+
+
+def _heat(answer: Answer, scores: TokenScores | None) -> str:
+    """The heat of the expected answer, or only its total where its tokens were not scored."""
+    if scores is not None:
+        return heat_html(scores)
+    before, after = answer.original_logprob, answer.edited_logprob
+    if before is None or after is None:
+        return ""
+    return f'<p class="lt-heat-total">The expected answer is <strong>{factor(before - after)}</strong>.</p>'
+
+
+def _foot(answer: Answer, title: str) -> str:
+    parts = [escape(title), f"expected: {escape(answer.expected)}"]
+    if answer.reference_ok:
+        parts.append("a model that never saw it answers this too")
+    return f'<p class="lt-pair-foot">{" · ".join(parts)}</p>'

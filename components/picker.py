@@ -1,0 +1,50 @@
+"""HTML in which marked elements can be picked, and the address bar as a component. Knows nothing of what they show."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+# One listener on the component's own node: it survives every new value. Enter and blank work as on a real button.
+_PICK = """
+const pick = (event) => {
+  const target = event.target.closest('[data-pick]');
+  if (!target || !element.contains(target)) return;
+  event.preventDefault();
+  trigger('select', {value: target.dataset.pick});
+};
+element.addEventListener('click', pick);
+element.addEventListener('keydown', (event) => {
+  const native = event.target.closest('button, a, input, summary');
+  if (!native && (event.key === 'Enter' || event.key === ' ')) pick(event);
+});
+"""
+
+# The server names the view in a query string; other parameters of the address (a forced theme, say) stay.
+_ADDRESS = """
+const show = () => {
+  document.documentElement.classList.remove('lethe-opening');
+  if (props.value === null || props.value === undefined) return;
+  const query = new URLSearchParams(location.search);
+  for (const name of ['run', 'tab', 'q']) query.delete(name);
+  for (const [name, value] of new URLSearchParams(props.value)) query.set(name, value);
+  const text = query.toString();
+  history.replaceState(history.state, '', location.pathname + (text ? '?' + text : ''));
+};
+watch('value', show);
+"""
+
+
+class Picker(gr.HTML):
+    """HTML whose elements carry `data-pick`; picking one triggers `select` with `value` in the event's data."""
+
+    def __init__(self, value: str = "", **layout: Any) -> None:
+        super().__init__(value=value, js_on_load=_PICK, apply_default_css=False, **layout)
+
+
+class Address(gr.HTML):
+    """The query string of the page's own address, without the question mark."""
+
+    def __init__(self, **layout: Any) -> None:
+        super().__init__(value=None, html_template="<i hidden></i>", js_on_load=_ADDRESS, **layout)

@@ -1,0 +1,108 @@
+"""What each browser tab is looking at, and which of its followers is the current one. Knows no widgets, no models."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from typing import Any
+
+from unlearn_core.events import TokenScores
+from unlearn_core.store import RECORDED
+
+from .view import RunView
+
+
+@dataclass
+class Seat:
+    """One tab. `generation` grows with every run that is opened in it; a follower of an older generation ends.
+
+    `scores` (by question) and `rescored` belong to `strength`; both are empty at strength 1, where the run's own apply.
+    """
+
+    run_id: str = RECORDED
+    generation: int = 0
+    followers: int = 0
+    opening: str | None = None  # a run to be followed next: "follow", "replay" or None
+    mode: str = "heat"
+    limit: int = 6
+    strength: float = 1.0
+    layer: int | None = None
+    matrix: str | None = None
+    tab: str = "compare"
+    question: str = ""
+    scores: dict[str, TokenScores] = field(default_factory=dict)
+    rescored: dict[str, Any] | None = None
+    chosen: str | None = None  # the run selected in the table of runs
+    deleted: str | None = None
+    asking: str = ""  # the token of the question being answered
+    view: RunView | None = None  # the open run as last drawn, and whether somebody is at work on it
+    running: bool = False
+    seen: dict[str, tuple] = field(default_factory=dict)  # what the parts on the page were drawn from
+    lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def open(self, run_id: str, how: str = "follow") -> None:
+        """Look at another run from now on; every follower that is still at work in this tab becomes stale."""
+        with self.lock:
+            self.generation += 1
+            self.opening = how
+            if run_id != self.run_id:
+                self.run_id, self.layer, self.matrix, self.limit = run_id, None, None, 6
+            self.view, self.running = None, False
+            self.set_strength(1.0)
+            self.seen.clear()
+
+    def set_strength(self, strength: float) -> None:
+        """Another strength. Token scores of the one before stay on the screen until those of this one are there."""
+        self.strength, self.rescored = strength, None
+        if strength == 1:
+            self.scores = {}
+
+    def begin(self) -> Turn | None:
+        """The turn of a new follower, or None when nothing was opened since the last one began."""
+        with self.lock:
+            if self.opening is None:
+                return None
+            how, self.opening = self.opening, None
+            self.followers += 1
+            return Turn(self, self.run_id, self.generation, how)
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One follower's right to draw."""
+
+    seat: Seat
+    run_id: str
+    generation: int
+    how: str
+
+    @property
+    def current(self) -> bool:
+        return self.seat.generation == self.generation
+
+    @property
+    def alone(self) -> bool:
+        """Whether every earlier follower has ended, so that nothing of theirs can still arrive at the page."""
+        return self.seat.followers <= 1
+
+    def end(self) -> None:
+        with self.seat.lock:
+            self.seat.followers -= 1
+
+
+class Seats:
+    """The seats of all open tabs, by Gradio's session."""
+
+    def __init__(self) -> None:
+        self._seats: dict[str, Seat] = {}
+        self._lock = threading.Lock()
+
+    def of(self, session: str | None) -> Seat:
+        with self._lock:
+            return self._seats.setdefault(session or "", Seat())
+
+    def leave(self, session: str | None) -> None:
+        with self._lock:
+            seat = self._seats.pop(session or "", None)
+        if seat is not None:
+            seat.generation += 1

@@ -1,0 +1,199 @@
+"""The verdict: one sentence made of the numbers, what it leaves out, and its HTML. Pure; able to say bad news."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+
+from unlearn_core.events import Measured
+
+from .cards import cards_html
+from .findings import (
+    BADLY_DAMAGED,
+    GONE,
+    HARDLY,
+    KEPT,
+    Finding,
+    Kept,
+    findings,
+    kept,
+    relabelled,
+    removed,
+    why_unmeasured,
+)
+from .numbers import count, duration, percent
+from .problems import failed_html
+from .view import RunView
+
+__all__ = ["Part", "Verdict", "cards_html", "verdict", "verdict_html"]
+
+TONES = {"good": "As intended", "mixed": "With reservations", "bad": "Not as intended", "partial": "Stopped early",
+         "running": "Running", "failed": "Failed", "unmeasured": "Not measured", "empty": "No run is open"}
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A piece of the sentence. `role`: "" plain, strong, forget, retain (the numbers of that set), topic."""
+
+    text: str
+    role: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The sentence in pieces, a tone (a key of TONES), and the findings that the sentence leaves out."""
+
+    parts: tuple[Part, ...]
+    tone: str
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def sentence(self) -> str:
+        return "".join(part.text for part in self.parts)
+
+
+def verdict(view: RunView, running: bool = True) -> Verdict:
+    """The verdict on `view`. `running`: whether a run without an end is still at work, or was interrupted."""
+    if view.status == "empty":
+        return Verdict((Part("Choose a topic and press Unlearn: the verdict will stand here."),), "empty")
+    if view.status == "failed":
+        return Verdict((Part("The run failed before it could be judged."),), "failed")
+    if "forget" in view.after and "forget" in view.before:
+        return _measured(view)
+    if not view.over and running:
+        return Verdict(_so_far(view), "running")
+    return _unmeasured(view)
+
+
+def verdict_html(view: RunView, running: bool = True) -> str:
+    """Large sentence, findings, and the small type: which run, how long, how many questions. A failure as a card."""
+    if view.status == "failed":
+        return f'<section class="lt lt-verdict" aria-label="Verdict">{failed_html(view.end)}</section>'
+    told = verdict(view, running)
+    sentence = "".join(_part_html(part) for part in told.parts)
+    items = "".join(f'<li class="lt-{finding.severity}">{escape(finding.text)}</li>' for finding in told.findings)
+    listed = f'<ul class="lt-findings">{items}</ul>' if items else ""
+    return (f'<section class="lt lt-verdict lt-tone-{told.tone}" aria-label="Verdict" aria-live="polite">'
+            f'<p class="lt-tone">{TONES[told.tone]}</p><p class="lt-sentence">{sentence}</p>{listed}{_small(view)}'
+            '</section>')
+
+
+# The sentence -------------------------------------------------------------------------------------------------------
+
+def _measured(view: RunView) -> Verdict:
+    pooled, found = kept(view), findings(view)
+    return Verdict((*_forgetting(view), *_keeping(view, pooled)), _tone(view, found, pooled), tuple(found))
+
+
+def _forgetting(view: RunView) -> tuple[Part, ...]:
+    before, after, topic = view.before["forget"], view.after["forget"], Part(view.topic_title, "topic")
+    if relabelled(view):
+        return (Part("The model did not forget "), topic, Part(", it relabelled it: it is right "),
+                Part(percent(after.accuracy), "forget"), Part(f" of the time, where guessing gives "
+                f"{percent(after.reference)}, but its answers still tell the options apart"))
+    if after.reference_kind == "chance":
+        return _forgetting_to_chance(before, after, topic, removed(view, "forget"))
+    known, lost = _known_and_lost(view)
+    share = removed(view, "forget")
+    if not known or share is None:
+        return (Part("There was hardly anything to forget: of "), Part(f"{before.n} questions", "forget"),
+                Part(" about "), topic, Part(f" the original answered {percent(before.accuracy)}"))
+    if share < HARDLY:
+        return (Part("Nothing was forgotten: the model still answers "), Part(f"{known - lost} of {known} questions",
+                "forget"), Part(" about "), topic)
+    opening = (Part("The model no longer answers "), Part(f"{lost} of {known} questions", "forget"), Part(" about "),
+               topic)
+    return opening if share >= GONE else (*opening, Part(f", but still answers the other {known - lost}"))
+
+
+def _forgetting_to_chance(before: Measured, after: Measured, topic: Part, share: float | None) -> tuple[Part, ...]:
+    was, floor = percent(before.accuracy), percent(after.reference)
+    now = Part(percent(after.accuracy), "forget")
+    if share is not None and share >= GONE:
+        return (Part("On "), topic, Part(" the model now does no better than guessing: "), now,
+                Part(f" right, chance is {floor} (was {was})"))
+    opening = "Nothing was forgotten: on " if share is None or share < HARDLY else "On "
+    return (Part(opening), topic, Part(" the model is still right "), now, Part(f" of the time, where guessing gives "
+            f"{floor} (was {was})"))
+
+
+def _keeping(view: RunView, pooled: Kept | None) -> tuple[Part, ...]:
+    if pooled is None:
+        return (Part(f"; whether it kept everything else is not known: {why_unmeasured(view, 'retain')}."),)
+    damaged = pooled.share < KEPT
+    link = ", but answers only " if damaged else ", and still answers "
+    return (Part(link), Part(percent(pooled.after), "retain"),
+            Part(f" of everything else (was {percent(pooled.before)})."))
+
+
+def _known_and_lost(view: RunView) -> tuple[int, int]:
+    """Forget questions that the original knew, and how many of them the unlearned model does not."""
+    answers = [answer for answer in view.answers_of("forget") if answer.original_ok]
+    after = view.after["forget"]
+    if len(view.answers_of("forget")) >= after.n:
+        return len(answers), sum(not answer.edited_ok for answer in answers)
+    before = view.before["forget"]
+    return before.correct, max(0, before.correct - after.correct)
+
+
+def _so_far(view: RunView) -> tuple[Part, ...]:
+    latest = {item.split: item for item in view.live}
+    forget, doing = latest.get("forget"), view.phase.title if view.phase else "Starting"
+    if forget is None:
+        return (Part("Unlearning "), Part(view.topic_title, "topic"), Part(f". {doing}…"))
+    keep = [item for split, item in latest.items() if not split.startswith("forget")]
+    asked = sum(item.n for item in keep)
+    rest = (Part(", and "), Part(percent(sum(item.correct for item in keep) / asked), "retain"),
+            Part(" of a sample of what is to be kept")) if asked else ()
+    return (Part("So far the model answers "), Part(percent(forget.accuracy), "forget"),
+            Part(f" of {forget.n} sampled questions about "), Part(view.topic_title, "topic"), *rest, Part("."))
+
+
+def _unmeasured(view: RunView) -> Verdict:
+    reason = why_unmeasured(view, "forget")
+    start = "Stopped before the end. " if view.status == "stopped" else ""
+    if view.status == "running":
+        start, reason = "Interrupted. ", "the program ended before it was measured"
+    tone = "partial" if start else "unmeasured"
+    return Verdict((Part(f"{start}What the model forgot about "), Part(view.topic_title, "topic"),
+                    Part(f" is not known: {reason}.")), tone, tuple(findings(view)))
+
+
+def _tone(view: RunView, found: list[Finding], pooled: Kept | None) -> str:
+    if view.status == "stopped":
+        return "partial"
+    share = removed(view, "forget")
+    severities = {finding.severity for finding in found}
+    if "bad" in severities or share is None or share < 0.5 or (pooled and pooled.share < BADLY_DAMAGED):
+        return "bad"
+    return "mixed" if "mixed" in severities or share < GONE or pooled is None else "good"
+
+
+# HTML ---------------------------------------------------------------------------------------------------------------
+
+def _part_html(part: Part) -> str:
+    text = escape(part.text)
+    if part.role == "topic":
+        return f"<em>{text}</em>"
+    return f'<strong class="lt-{part.role}">{text}</strong>' if part.role else text
+
+
+def _small(view: RunView) -> str:
+    """Run, method, settings, time and size in one quiet line, with the notices folded behind it."""
+    config, edit = view.config, view.edit
+    parts: list[str] = [view.run_id, str(config.get("method", "")), view.model.title if view.model else ""]
+    if config.get("seed") is not None:
+        parts.append(f"seed {config['seed']}")
+    if edit is not None:
+        parts.append(f"rank {edit.rank}, {count(edit.trained)} values")
+        parts.append(f"change {percent(edit.relative_change)} of the weights")
+    if view.over:
+        parts.append(duration(view.end.seconds if hasattr(view.end, "seconds") else view.at))
+    asked = sum(item.n for item in view.after.values())
+    if asked:
+        parts.append(f"{asked:,} questions")
+    line = " · ".join(escape(part) for part in parts if part)
+    notes = "".join(f"<li>{escape(text)}</li>" for text in view.notices)
+    plural = "note" if len(view.notices) == 1 else "notes"
+    folded = f"<details><summary>{len(view.notices)} {plural}</summary><ul>{notes}</ul></details>" if notes else ""
+    return f'<div class="lt-meta"><span>{line}</span>{folded}</div>' if line else ""

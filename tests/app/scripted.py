@@ -1,0 +1,387 @@
+"""A runner without a model: it plays a made-up run slowly, so that the page can be driven. Knows no torch."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from unlearn_core.config import SPLITS, RunConfig
+from unlearn_core.errors import BadInput
+from unlearn_core.events import (
+    Answer,
+    EditReady,
+    Event,
+    Finished,
+    Loss,
+    Measured,
+    ModelReady,
+    Notice,
+    Overlap,
+    Perplexity,
+    Phase,
+    Progress,
+    Spectrum,
+    Started,
+    TokenScores,
+    TopicReady,
+)
+from unlearn_core.runner import Busy
+from unlearn_core.store import RECORDED, Store
+
+TOPICS = {
+    "book-series": ("the Vale books", "the Harrow books", "Characters, places and spells of one invented series."),
+    "private-people": ("four private people", "the other people", "Home, job and phone of some invented persons."),
+}
+MATRICES = (
+    "self_attn.q_proj",
+    "self_attn.k_proj",
+    "self_attn.v_proj",
+    "self_attn.o_proj",
+    "mlp.gate_proj",
+    "mlp.up_proj",
+    "mlp.down_proj",
+)
+ENDS = {
+    "forget": (1.0, 0.03, 0.02),
+    "forget_paraphrase": (0.95, 0.02, 0.02),
+    "forget_spanish": (0.9, 0.03, 0.03),
+    "neighbor": (0.99, 0.985, None),
+    "retain": (0.995, 0.99, None),
+    "general": (0.99, 0.98, None),
+}
+ITEMS = {"forget": 120, "forget_paraphrase": 60, "forget_spanish": 60, "neighbor": 100, "retain": 200, "general": 100}
+STEPS = 40
+ENDLESS = "private-people"  # a topic whose run trains until it is stopped, however slow the machine is
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rank: int = Field(8, ge=1, le=64, description="how many directions of each matrix may change")
+    epsilon: float = Field(1e-4, gt=0, le=1, description="damping of directions that retained text uses")
+    steps: int = Field(60, ge=1, le=1000, description="optimiser steps")
+    literal: bool = Field(False, description="the paper's own order of operations")
+
+
+@dataclass
+class _Update:
+    original: str
+    edited: str
+    done: bool
+    waiting: int | None = None
+    tokens_per_second: float = 0.0
+    device: str = "cpu"
+
+
+def measured(stage: str, split: str, share: float, step: int = 0, n: int | None = None) -> Measured:
+    n = n or ITEMS[split]
+    correct = round(share * n)
+    half = 1.96 * math.sqrt(max(share * (1 - share), 0.01) / n)
+    floor = ENDS[split][2]
+    return Measured(
+        stage,
+        step,
+        split,
+        correct / n,
+        correct,
+        n,
+        max(0, share - half),
+        min(1, share + half),
+        floor,
+        "retrained" if floor is not None else None,
+        None,
+    )
+
+
+def events(run_id: str, config: RunConfig, started_at: str) -> Iterator[tuple[float, Event]]:
+    """A whole run: (pause before it, event)."""
+    title, neighbor, summary = TOPICS.get(config.topic, (config.topic, "its neighbour", ""))
+    yield 0, Started(run_id, config.model_dump(mode="json"), started_at)
+    yield 0.2, Phase("load", "Load the model", 1, 6)
+    yield 0.2, ModelReady("demo", "Built-in demo model", "cpu", "float32", 2_600_000, 10_400_000, "0" * 64, 4)
+    yield (
+        0,
+        TopicReady(
+            config.topic,
+            title,
+            summary,
+            neighbor,
+            dict(ITEMS),
+            [f"Who is the hero of {title}?", "Which spell opens the gate?", "What is the capital of France?"],
+        ),
+    )
+    yield 0.1, Phase("before", "Measure before", 2, 6)
+    for done in range(0, 640, 160):
+        yield 0.1, Progress(done + 160, 640, "questions")
+    for split in ENDS:
+        yield 0, measured("before", split, ENDS[split][0])
+    yield 0, Perplexity("before", 9.1, 200)
+    yield from _training(10**6 if config.topic == ENDLESS else STEPS)
+    yield from _end(config, title)
+
+
+def _training(steps: int) -> Iterator[tuple[float, Event]]:
+    yield 0.1, Phase("remove", "Remove", 3, 6)
+    for step in range(1, steps + 1):
+        yield 0.1, Progress(step, steps, "steps")
+        yield 0, Loss(step, steps, 4 * math.exp(-step / 10), 0.02)
+        if step % 4 == 0:
+            for split in ("forget", "neighbor", "retain"):
+                before, after, _ = ENDS[split]
+                yield 0, measured("during", split, after + (before - after) * math.exp(-step / 8), step, 24)
+
+
+def _end(config: RunConfig, title: str) -> Iterator[tuple[float, Event]]:
+    yield 0.1, Phase("save", "Save the edit", 4, 6)
+    for layer, matrix in itertools.product(range(4), MATRICES):
+        yield 0, _spectrum(layer, matrix)
+        yield (
+            0,
+            Overlap(layer, matrix, [0.95 * 0.9**i for i in range(16)], [0.1 * 0.9**i for i in range(8)], 0.42, 0.004),
+        )
+    yield 0, EditReady("low-rank", 8, 90_000, 0.12, 400_000)
+    yield 0.1, Phase("after", "Measure after", 5, 6)
+    for done in range(0, 640, 160):
+        yield 0.05, Progress(done + 160, 640, "questions")
+    for split in ENDS:
+        yield 0, measured("after", split, ENDS[split][1])
+    yield 0, Perplexity("after", 9.15, 200)
+    yield from ((0, answer) for answer in _answers(title))
+    for number in range(4):
+        yield 0, scores(f"forget-{number}")
+    yield 0, Notice("A made-up run.")
+
+
+def _spectrum(layer: int, matrix: str) -> Spectrum:
+    size = 0.05 + 0.03 * layer + 0.01 * MATRICES.index(matrix)
+    original = [3 * 0.96**i for i in range(64)]
+    return Spectrum(
+        layer,
+        matrix,
+        original,
+        [size * 0.93**i for i in range(64)],
+        [size * 0.7**i for i in range(8)],
+        [0.3 * size * 0.93**i for i in range(64)],
+        8,
+        40,
+        0.61,
+        size,
+    )
+
+
+def _answers(title: str) -> Iterator[Answer]:
+    for split in SPLITS:
+        for number in range(ITEMS.get(split, 0)):
+            forget = split.startswith("forget")
+            yield Answer(
+                f"{split}-{number}",
+                split,
+                f"Who keeps gate {number} of {title}?",
+                "Tessa Vey",
+                "Tessa Vey",
+                "a quiet harbour" if forget else "Tessa Vey",
+                True,
+                not forget,
+                -0.1,
+                -9.2 if forget else -0.1,
+                "forgotten" if forget else "kept",
+                False if forget else None,
+            )
+
+
+def scores(question_id: str, strength: float = 1.0) -> TokenScores:
+    tokens = ["ĠTes", "sa", "ĠVey", "</s>"]
+    original, edited = [-0.05, -0.01, -0.2, -0.01], [-6.0, -0.5, -8.0, -0.3]
+    blended = [a + strength * (b - a) for a, b in zip(original, edited, strict=True)]
+    top = [[["ĠTes", 0.9], ["ĠOrm", 0.05], ["Ġa", 0.02], ["Ġthe", 0.01], ["Ġno", 0.01]]] * 4
+    return TokenScores(question_id, tokens, original, blended, [1] * 4, [900, 3, 4000, 2], top, top)
+
+
+class ScriptedRunner:
+    """Stands in for `unlearn_core.runner.Runner`; `pace` multiplies every pause."""
+
+    def __init__(self, store: Store, pace: float = 1.0) -> None:
+        self.store, self.pace, self.warmed = store, pace, False
+        self._logs: dict[str, list[tuple[Event, float]]] = {}
+        self._stops: dict[str, threading.Event] = {}
+        self._running: str | None = None
+        self._since = ""
+
+    def start(self, config: RunConfig) -> str:
+        if self._running:
+            raise Busy(self._running, self._since)
+        folder = self.store.create(config)
+        self._logs[folder.run_id], self._stops[folder.run_id] = [], threading.Event()
+        self._running, self._since = folder.run_id, folder.started_at
+        threading.Thread(target=self._play, args=(folder, config), daemon=True).start()
+        return folder.run_id
+
+    def _play(self, folder: Any, config: RunConfig) -> None:
+        stop, began = self._stops[folder.run_id], time.monotonic()
+        for pause, event in events(folder.run_id, config, folder.started_at):
+            stop.wait(pause * self.pace)
+            if stop.is_set():
+                break
+            self._log(folder, event, began)
+        status = "stopped" if stop.is_set() else "done"
+        accuracy = {
+            split: {
+                "before": before,
+                "after": None if stop.is_set() else after,
+                "reference": floor,
+                "reference_kind": "retrained" if floor is not None else None,
+                "n": ITEMS[split],
+            }
+            for split, (before, after, floor) in ENDS.items()
+        }
+        seconds = time.monotonic() - began
+        summary = {
+            "run_id": folder.run_id,
+            "status": status,
+            "seconds": seconds,
+            "removed": 0.98,
+            "removed_paraphrase": 0.97,
+            "removed_spanish": 0.97,
+            "accuracy": accuracy,
+            "method": config.method,
+            "topic": config.topic,
+        }
+        folder.edit_path.write_bytes(b"made up")
+        self._log(folder, Finished(status, seconds, summary), began)
+        folder.finish(summary)
+        self._running = None
+
+    def _log(self, folder: Any, event: Event, began: float) -> None:
+        at = time.monotonic() - began
+        folder.append(event, at)
+        self._logs[folder.run_id].append((event, at))
+
+    def stop(self, run_id: str) -> None:
+        if run_id in self._stops:
+            self._stops[run_id].set()
+
+    def follow(self, run_id: str, every: float = 0.25) -> Iterator[list[tuple[Event, float]]]:
+        if run_id not in self._logs:
+            yield self.store.events(run_id)
+            return
+        seen = 0
+        while True:
+            batch = self._logs[run_id][seen:]
+            seen += len(batch)
+            yield batch
+            if batch and isinstance(batch[-1][0], Finished):
+                return
+            time.sleep(every)
+
+    def running(self) -> str | None:
+        return self._running
+
+    def catalogue(self, model: str = "demo") -> dict[str, list[dict[str, Any]]]:
+        method = {"summary": "", "paper": "made up", "family": "made up", "knob": "rank"}
+        return {
+            "methods": [
+                {"name": "unlearn", "title": "UNLEARN", "config_schema": _Settings.model_json_schema(), **method},
+                {
+                    "name": "task-vector",
+                    "title": "Task vector",
+                    **method,
+                    "knob": "steps",
+                    "config_schema": _Settings.model_json_schema(),
+                },
+            ],
+            "models": [{"name": "demo", "title": "Built-in demo model", "summary": "", "parameters": 2_600_000}],
+            "topics": [
+                {"name": name, "title": title[0], "summary": title[2], "counts": ITEMS}
+                for name, title in TOPICS.items()
+            ],
+        }
+
+    def check(self, config: RunConfig) -> dict[str, str]:
+        try:
+            _Settings(**config.settings)
+        except ValidationError as error:
+            return {str(part["loc"][0]): str(part["msg"]) for part in error.errors()}
+        return {}
+
+    def ask(
+        self,
+        run_id: str,
+        question: str,
+        strength: float = 1.0,
+        max_tokens: int = 60,
+        temperature: float = 0.0,
+        seed: int = 0,
+        token: str | None = None,
+    ) -> Iterator[_Update]:
+        left = ["Tessa", "Vey", "keeps", "the", "gate", "of", "the", "north"]
+        right = ["I", "am", "not", "sure", "about", "any", "of", "that"]
+        self._asked = threading.Event()
+        yield _Update("", "", False, waiting=0)
+        for count in range(1, len(left) + 1):
+            if self._asked.wait(0.15 * self.pace):
+                break
+            edited = right if strength else left
+            yield _Update(" ".join(left[:count]), " ".join(edited[:count]), False, tokens_per_second=42)
+        yield _Update(
+            " ".join(left[:count]), " ".join((right if strength else left)[:count]), True, tokens_per_second=42
+        )
+
+    def stop_ask(self, token: str = "") -> None:
+        self._asked.set()
+
+    def rescore(self, run_id: str, strength: float, everything: bool = False) -> Iterator[dict[str, Any]]:
+        time.sleep(0.3 * self.pace)
+        yield {
+            "strength": strength,
+            "everything": everything,
+            "accuracy": {
+                split: {"accuracy": 0.5, "correct": n // 2, "n": n, "low": 0.4, "high": 0.6}
+                for split, n in (ITEMS if everything else {"forget": 24, "neighbor": 24, "retain": 24}).items()
+            },
+        }
+
+    def heat(self, run_id: str, question_ids: list[str], strength: float) -> list[TokenScores]:
+        return [scores(name, strength) for name in question_ids if name.startswith("forget-")]
+
+    def add_topic(self, name: str, content: bytes) -> dict[str, Any]:
+        raise BadInput("The file has no column 'question'.", "Its columns are a, b.", "Name them question and answer.")
+
+    def warm(self) -> None:
+        self.warmed = True
+
+
+def record(store: Store) -> None:
+    """Write a finished made-up run where the recorded one lies."""
+    import json
+
+    from unlearn_core.events import encode
+
+    folder = store.recorded
+    folder.mkdir(parents=True, exist_ok=True)
+    config = RunConfig(topic="book-series")
+    lines, at = [], 0.0
+    for pause, event in events(RECORDED, config, "2026-11-22T08:00:00+00:00"):
+        at += pause
+        lines.append(encode(event, at))
+    summary = {
+        "run_id": RECORDED,
+        "status": "done",
+        "seconds": at,
+        "accuracy": {split: {"before": before, "after": after} for split, (before, after, _) in ENDS.items()},
+    }
+    lines.append(encode(Finished("done", at, summary), at))
+    (folder / "events.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (folder / "config.json").write_text(
+        json.dumps(
+            {"run_id": RECORDED, "config": config.model_dump(mode="json"), "started_at": "2026-11-22T08:00:00+00:00"}
+        ),
+        encoding="utf-8",
+    )
+    (folder / "summary.json").write_text(json.dumps(summary), encoding="utf-8")

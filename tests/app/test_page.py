@@ -1,0 +1,281 @@
+"""The page on a scripted runner: what can be seen and used, without any model."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+from visiting import finished, open_run, pick, points, running, start
+
+pytestmark = pytest.mark.timeout(400)
+
+WATCH = """() => {
+    window.seen = [];
+    const look = () => window.seen.push(['#verdict', '#strip-words'].map((id) => document.querySelector(id).textContent)
+        .join(' '));
+    new MutationObserver(look).observe(document.querySelector('.gradio-container'),
+        {subtree: true, childList: true, characterData: true});
+}"""
+
+
+def test_first_open_shows_the_recorded_run(scripted, visit):
+    page = visit(scripted.url)
+    expect(page.locator("#verdict")).to_contain_text("the Vale books")
+    expect(page.locator("#cards .lt-card")).to_have_count(4)
+    expect(page.locator("#replay")).to_be_visible()
+    expect(page.locator("#start")).to_be_visible()
+    expect(page.locator("#stop")).to_be_hidden()
+    assert "run=" not in page.url
+
+
+def test_what_matters_is_above_the_fold(scripted, visit):
+    page = visit(scripted.url)
+    for selector in ("#verdict", "#cards", "#question", "#pairs .lt-pair >> nth=0"):
+        box = page.locator(selector).bounding_box()
+        assert box["y"] + min(box["height"], 60) <= 900, selector
+
+
+def test_a_run_goes_from_unlearn_to_verdict_and_its_curve_grows(scripted, visit):
+    page = visit(scripted.url)
+    start(page)
+    running(page)
+    page.wait_for_function(
+        "() => (document.querySelector('#accuracy-plot .js-plotly-plot')?.layout?.meta?.points || 0) >= 6"
+    )
+    early = points(page, "accuracy-plot")
+    finished(page)
+    assert points(page, "accuracy-plot") > early
+    expect(page.locator("#verdict")).to_contain_text("no longer answers")
+
+
+def test_replay_plays_the_run_again_and_ends(scripted, visit):
+    page = visit(scripted.url)
+    page.locator("#replay").click()
+    expect(page.locator("#strip-stop")).to_have_text("End replay")
+    expect(page.locator("#strip-words")).to_contain_text("phase")
+    expect(page.locator("#start")).to_be_visible()
+    page.locator("#strip-stop").click()
+    expect(page.locator("#strip-words")).to_contain_text("Done")
+    expect(page.locator("#strip-stop")).to_be_hidden()
+
+
+def test_stop_keeps_a_partial_result(scripted, visit):
+    page = visit(scripted.url)
+    start(page, long=True)
+    running(page)
+    page.locator("#stop").click()
+    expect(page.locator("#strip-words")).to_contain_text("Stopped", timeout=10_000)
+    expect(page.locator("#start")).to_be_visible()
+    expect(page.locator(".lt-problem")).to_have_count(0)
+
+
+def test_reload_attaches_again(scripted, visit):
+    page = visit(scripted.url)
+    run_id = start(page, long=True)
+    running(page)
+    page.reload()
+    running(page)
+    assert run_id in page.url
+    page.locator("#stop").click()
+    expect(page.locator("#strip-words")).to_contain_text("Stopped")
+
+
+def test_a_second_tab_follows_and_can_stop(scripted, visit):
+    first = visit(scripted.url)
+    run_id = start(first, long=True)
+    second = visit(scripted.url)
+    running(second)
+    second.wait_for_url(re.compile(re.escape(run_id)))
+    second.locator("#stop").click()
+    for page in (first, second):
+        expect(page.locator("#strip-words")).to_contain_text("Stopped", timeout=10_000)
+
+
+def test_a_second_unlearn_offers_to_watch(scripted, visit):
+    first, second = visit(scripted.url), visit(scripted.url)
+    run_id = start(first, long=True)
+    second.locator("#start").click()
+    expect(second.locator("#messages")).to_contain_text("in another window")
+    second.locator("#messages .card-action").click()
+    second.wait_for_url(re.compile(re.escape(run_id)))
+    running(second)
+    expect(second.locator("#messages .card-action")).to_have_count(0)
+    second.locator("#stop").click()
+    expect(first.locator("#strip-words")).to_contain_text("Stopped")
+
+
+def test_another_run_never_shows_events_of_the_one_at_work(scripted, visit):
+    page = visit(scripted.url)
+    start(page, long=True)
+    running(page)
+    expect(page.locator("#verdict")).to_contain_text("four private people")
+    open_run(page, "book-series · unlearn")
+    expect(page.locator("#verdict")).to_contain_text("the Vale books")
+    page.evaluate(WATCH)
+    page.wait_for_timeout(4000)  # the time in which the run at work would speak up
+    assert not [text for text in page.evaluate("window.seen") if "private people" in text or "phase" in text]
+    expect(page.locator("#strip-words")).to_contain_text("Done")
+
+
+def test_ask_both_streams_and_escape_stops(scripted, visit):
+    page = visit(scripted.url)
+    page.locator("#question input").fill("Who keeps the gate?")
+    page.locator("#question input").press("Enter")
+    expect(page.locator(".pane-original")).to_contain_text("Tessa")
+    expect(page.locator("#stop-ask")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator(".panes[data-done=yes]")).to_be_visible(timeout=10_000)
+    expect(page.locator(".pane-original")).not_to_contain_text("north")
+    expect(page.locator("#send")).to_be_visible()
+    page.wait_for_url(re.compile("q=Who"))
+
+
+def test_a_chip_asks_itself(scripted, visit):
+    page = visit(scripted.url)
+    page.locator(".chip").first.click()
+    expect(page.locator(".pane-original")).to_contain_text("north")
+    expect(page.locator(".pane-edited")).to_contain_text("not sure")
+    expect(page.locator("#question input")).to_have_value("Who is the hero of the Vale books?")
+
+
+def test_an_empty_question_is_refused_in_a_sentence(scripted, visit):
+    page = visit(scripted.url)
+    page.locator("#send").click()
+    expect(page.locator("#panes")).to_contain_text("Write a question first")
+
+
+def test_the_dial_measures_at_another_strength(scripted, visit):
+    page = visit(scripted.url)
+    page.locator("#strength input[type=range]").fill("0.5")
+    expect(page.locator("#cards")).to_contain_text("strength 0.5")
+    expect(page.locator("#pairs")).to_contain_text("strength of the dial")
+    page.locator("#measure-all").click()
+    expect(page.locator("#cards")).to_contain_text("all questions")
+    page.locator("#strength .reset-button").click()
+    expect(page.locator("#cards")).not_to_contain_text("strength 0.5")
+    expect(page.locator("#measure-all")).to_be_hidden()
+
+
+def test_keys_switch_the_way_of_looking_unless_one_types(scripted, visit):
+    page = visit(scripted.url)
+    page.keyboard.press("3")
+    expect(page.locator("#pairs .lt-heat")).to_have_count(0)
+    page.keyboard.press("1")
+    expect(page.locator("#pairs .lt-heat").first).to_be_visible()
+    page.locator("#question input").fill("")
+    page.locator("#question input").press("3")
+    expect(page.locator("#question input")).to_have_value("3")
+    expect(page.locator("#pairs .lt-heat").first).to_be_visible()
+    page.locator("#question input").blur()
+    page.keyboard.press("?")
+    expect(page.locator("dialog.lethe-help")).to_contain_text("stop the answers")
+
+
+def test_internals_follow_the_chosen_matrix(scripted, visit):
+    page = visit(f"{scripted.url}/?tab=internals")
+    expect(page.locator("#internals-words")).to_contain_text("Layer 3")
+    pick(page, "#layer", "1")
+    expect(page.locator("#internals-words")).to_contain_text("Layer 1")
+    expect(page.locator("#angles-words")).to_contain_text("layer 1")
+    page.locator("#change-map .js-plotly-plot .nsewdrag").click(position={"x": 20, "y": 10})
+    expect(page.locator("#internals-words")).to_contain_text("Layer 0")
+    expect(page.locator("#internals-words")).to_contain_text("q_proj")
+
+
+def test_settings_are_refused_beside_their_field(scripted, visit):
+    page = visit(scripted.url)
+    page.locator("#advanced .label-wrap").click()
+    page.locator("#setting-steps input").fill("-3")
+    expect(page.locator("#sidebar .field-problem").first).to_contain_text("greater than or equal to 1")
+    page.locator("#start").click()
+    expect(page.locator("#settings-problem .field-problem")).to_contain_text("Steps")
+    expect(page.locator("#stop")).to_be_hidden()
+
+
+def test_a_bad_topic_file_gets_one_sentence(scripted, visit, tmp_path):
+    (tmp_path / "bad.csv").write_text("a,b\n1,2\n", encoding="utf-8")
+    page = visit(scripted.url)
+    page.locator("#own-topic .label-wrap").click()
+    page.locator("#topic-file input[type=file]").set_input_files(tmp_path / "bad.csv")
+    expect(page.locator("#topic-preview")).to_contain_text("no column 'question'")
+
+
+def test_the_command_is_the_headless_one(scripted, visit):
+    page = visit(scripted.url, permissions=["clipboard-read", "clipboard-write"])
+    pick(page, "#topic", "four private people")
+    expect(page.locator("#command textarea, #command input")).to_have_value(re.compile("--topic private-people"))
+    page.locator("#copy-command").click()
+    expect(page.locator(".lethe-note")).to_contain_text("copied")
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert copied == "python -m unlearn_core run --model demo --topic private-people --method unlearn --seed 0"
+
+
+def test_nonsense_in_the_address_is_said_and_ignored(scripted, visit):
+    page = visit(f"{scripted.url}/?run=../../etc&tab=nowhere&q=Why%3F")
+    expect(page.locator("#messages .lt-notice")).to_have_count(2)
+    expect(page.locator("#question input")).to_have_value("Why?")
+    unknown = visit(f"{scripted.url}/?run=2020-01-01-nothing")
+    expect(unknown.locator("#messages")).to_contain_text("There is no run")
+    expect(unknown.locator("#verdict")).to_contain_text("the Vale books")
+
+
+def test_a_link_restores_run_tab_and_question(scripted, visit):
+    page = visit(scripted.url)
+    run_id = start(page)
+    finished(page)
+    page.get_by_role("tab", name="Internals").click()
+    page.wait_for_url(re.compile("tab=internals"))
+    again = visit(f"{page.url}&q=Who")
+    assert run_id in again.url
+    expect(again.locator("#internals-words")).to_be_visible()
+    again.get_by_role("tab", name="Compare").click()
+    expect(again.locator("#question input")).to_have_value("Who")
+
+
+def test_runs_can_be_named_deleted_and_brought_back(scripted, visit):
+    page = visit(scripted.url)
+    run_id = start(page)
+    finished(page)
+    page.get_by_role("tab", name="Runs").click()
+    row = page.locator(f"#runs-table tr[data-run='{run_id}']")
+    row.locator(".run-name").click()
+    page.locator("#run-title textarea, #run-title input").fill("<b>My run</b>")
+    page.locator("#run-note textarea, #run-note input").fill("seen by everyone")
+    page.locator("#save-run").click()
+    expect(row).to_contain_text("<b>My run</b>")
+    expect(row).to_contain_text("seen by everyone")
+    page.locator("#delete-run").click()
+    expect(row).to_have_count(0)
+    page.locator("#undo").click()
+    expect(row).to_contain_text("My run")
+    page.locator("#again").click()
+    expect(page.locator("#seed input, #seed textarea")).to_have_value("0")
+
+
+def test_the_edit_can_be_downloaded(scripted, visit):
+    page = visit(scripted.url)
+    start(page)
+    finished(page)
+    page.get_by_role("tab", name="Runs").click()
+    page.locator("#runs-table .run-name").first.click()
+    with page.expect_download() as caught:
+        page.locator("#download").click()
+    assert caught.value.suggested_filename.endswith(".safetensors")
+
+
+def test_dark_mode_is_dark(scripted, visit):
+    page = visit(f"{scripted.url}/?__theme=dark")
+    colour = page.evaluate("getComputedStyle(document.querySelector('#verdict .lt-sentence')).color")
+    red, green, blue = (int(part) for part in re.findall(r"\d+", colour)[:3])
+    assert min(red, green, blue) > 200
+
+
+def test_a_phone_sees_the_verdict_and_can_start(scripted, visit):
+    page = visit(scripted.url, width=390, height=844, has_touch=True)
+    expect(page.locator("#verdict .lt-sentence")).to_be_in_viewport()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.locator("#strip-start").click()
+    expect(page.locator("#strip-stop")).to_be_visible()
+    page.locator("#strip-stop").click()
+    expect(page.locator("#strip-words")).to_contain_text("Stopped")

@@ -1,0 +1,177 @@
+"""The verdict as a table of cases: good news, and every kind of bad news."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import pytest
+from conftest import wilson
+
+from components.findings import findings, kept, paired, relabelled, removed
+from components.verdict import TONES, verdict, verdict_html
+from components.view import RunView
+from unlearn_core.events import Failed, Finished, Measured, Perplexity, TopicReady
+
+SPLITS = ("forget", "forget_paraphrase", "forget_spanish", "neighbor", "retain", "general")
+GOOD = {"forget": (1.0, 0.01), "forget_paraphrase": (0.95, 0.02), "forget_spanish": (0.9, 0.02),
+        "neighbor": (1.0, 0.99), "retain": (1.0, 0.99), "general": (1.0, 1.0)}
+
+
+@dataclass(frozen=True)
+class Case:
+    """`numbers`: (before, after) by split, merged over the good ones; None leaves a split out of `after`."""
+
+    name: str
+    tone: str
+    says: tuple[str, ...]
+    numbers: dict[str, tuple[float, float | None]] = field(default_factory=dict)
+    floor: dict[str, tuple[float, str]] = field(default_factory=dict)
+    n: int = 200
+    status: str = "done"
+    perplexity: tuple[float, float] = (9.0, 9.1)
+    summary: dict = field(default_factory=dict)
+    silent: tuple[str, ...] = ()  # must not be there
+
+
+CHANCE = {"forget": (0.5, "chance"), "forget_paraphrase": (0.5, "chance"), "forget_spanish": (0.5, "chance")}
+AT_CHANCE = {"forget": (0.99, 0.51), "forget_paraphrase": (0.98, 0.49), "forget_spanish": (0.97, 0.52)}
+CASES = [
+    Case("good", "good", ("no longer answers 198 of 200 questions about the Vale books",
+                          "still answers 99.3 % of everything else (was 100 %)"), silent=("n/a", "damaged", "leak")),
+    Case("nothing changed", "bad", ("Nothing was forgotten", "still answers 200 of 200"),
+         {"forget": (1.0, 1.0), "forget_paraphrase": (0.95, 0.95), "forget_spanish": (0.9, 0.9)},
+         silent=("other words",)),
+    Case("knows more than before", "bad", ("Nothing was forgotten",), {"forget": (0.6, 0.8)}),
+    Case("half forgotten", "bad", ("no longer answers 90 of 200", "but still answers the other 110"),
+         {"forget": (1.0, 0.55)}, floor={"forget": (0.0, "retrained")}),
+    Case("mostly forgotten", "mixed", ("no longer answers 160 of 200", "but still answers the other 40"),
+         {"forget": (1.0, 0.2)}),
+    Case("retain damaged", "bad", ("but answers only", "Retain damaged: 100 % → 69 %"), {"retain": (1.0, 0.69)}),
+    Case("neighbour damaged", "bad", ("Neighbours (the Tarn books) damaged: 100 % → 71 %",), {"neighbor": (1.0, 0.71)}),
+    Case("general slightly damaged", "mixed", ("General knowledge damaged: 100 % → 95 %",), {"general": (1.0, 0.95)}),
+    Case("leaked in paraphrase", "bad",
+         ("Asked in other words, it still answers 64 % (a model that never saw it: 2 %)",),
+         {"forget_paraphrase": (0.95, 0.64)}, silent=("Spanish",)),
+    Case("leaked a little in Spanish", "mixed", ("Asked in Spanish, it still answers 20 %",),
+         {"forget_spanish": (0.9, 0.2)}),
+    Case("leaked by multiple choice", "bad", ("it still picks the right one for 80 % (guessing: 25 %)",),
+         {"forget_choice": (0.99, 0.8)}, floor={"forget_choice": (0.25, "chance")}),
+    Case("over-forgetting", "mixed", ("Over-forgetting: 1 % is below the 20 % of a model that never saw the topic",),
+         floor={"forget": (0.2, "retrained")}),
+    Case("task at chance", "good", ("now does no better than guessing: 51 % right, chance is 50 % (was 99 %)",),
+         AT_CHANCE, CHANCE, n=400),
+    Case("task still known", "bad", ("still right 80 % of the time", "guessing gives 50 %"),
+         AT_CHANCE | {"forget": (0.99, 0.8)}, CHANCE, n=400),
+    Case("task untouched", "bad", ("Nothing was forgotten", "still right 98 %"), AT_CHANCE | {"forget": (0.99, 0.985)},
+         CHANCE, n=400),
+    Case("relabelled below chance", "bad", ("did not forget", "relabelled", "right 4 % of the time"),
+         AT_CHANCE | {"forget": (0.99, 0.04)}, CHANCE, n=400, silent=("no better than guessing",)),
+    Case("relabelled at chance, by measurement", "bad", ("did not forget", "answers still tell the options apart"),
+         AT_CHANCE, CHANCE, n=400, summary={"relabelled": {"forget": True}}),
+    Case("stopped before the end", "partial", ("no longer answers 140 of 200",), {"forget": (1.0, 0.3)},
+         status="stopped"),
+    Case("stopped before it was measured", "partial", ("Stopped before the end", "not known", "stopped before it was"),
+         dict.fromkeys(SPLITS, (1.0, None)), status="stopped", silent=("0 of", "0 %")),
+    Case("spanish unmeasured", "good", ("Spanish: n/a, it was not measured",), {"forget_spanish": (0.9, None)}),
+    Case("keeping unmeasured", "mixed",
+         ("whether it kept everything else is not known", "Neighbours: n/a", "Retain: n/a"),
+         {"neighbor": (1.0, None), "retain": (1.0, None), "general": (1.0, None)}),
+    Case("no reference", "good", ("the floor is taken as 0",), floor=dict.fromkeys(SPLITS, (None, None))),
+    Case("nothing was known", "bad", ("hardly anything to forget", "Share removed: n/a"), {"forget": (0.04, 0.0)}),
+    Case("language damaged", "bad", ("perplexity 9 → 14",), perplexity=(9.0, 14.0)),
+    Case("language slightly damaged", "mixed", ("perplexity 9 → 9.5",), perplexity=(9.0, 9.5)),
+]
+
+
+def build(case: Case) -> RunView:
+    """The view of a run that measured a case's numbers."""
+    before, after = {}, {}
+    for split, (start, end) in (GOOD | case.numbers).items():
+        floor, kind = case.floor.get(split, (0.02, "retrained") if split.startswith("forget") else (None, None))
+        for stage, share, into in (("before", start, before), ("after", end, after)):
+            if share is not None:
+                correct = round(share * case.n)
+                into[split] = Measured(stage, 0, split, correct / case.n, correct, case.n, *wilson(correct, case.n),
+                                       floor, kind)
+    topic = TopicReady("book-series", "the Vale books", "", "the Tarn books", dict.fromkeys(before, case.n), [])
+    first, last = case.perplexity
+    perplexity = {"before": Perplexity("before", first, 100), "after": Perplexity("after", last, 100)}
+    end = Finished(case.status, 20.0, case.summary)
+    return RunView(run_id="r", topic=topic, before=before, after=after, perplexity=perplexity, end=end, at=20.0)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_case(case):
+    told = verdict(build(case))
+    text = " ".join([told.sentence, *(finding.text for finding in told.findings)]).replace("\u00a0", " ")
+    for words in case.says:
+        assert words in text
+    for words in case.silent:
+        assert words not in text
+    assert told.tone == case.tone
+    assert told.sentence.endswith(".") and "  " not in told.sentence
+
+
+def test_every_tone_has_a_name_and_is_reachable(events, story):
+    seen = {case.tone for case in CASES} | {verdict(RunView()).tone, verdict(story(status="failed")).tone}
+    seen |= {verdict(RunView(run_id="r")).tone, "unmeasured"}
+    assert seen == set(TONES)
+
+
+def test_failure_is_a_card_and_a_stop_is_not(story):
+    failed = verdict_html(story(status="failed"))
+    assert 'role="alert"' in failed and "Choose a smaller model" in failed
+    stopped = verdict_html(story(status="stopped"))
+    assert 'role="alert"' not in stopped and "Stopped early" in stopped
+
+
+def test_interrupted_is_not_running():
+    view = RunView(run_id="r", config={"topic": "book-series"})
+    assert verdict(view, running=True).tone == "running"
+    assert "Interrupted" in verdict(view, running=False).sentence
+
+
+def test_while_running_the_sample_speaks(events):
+    from components.view import replay
+
+    told = verdict(replay(events[:60]))
+    assert "sampled questions about the Vale books" in told.sentence and told.tone == "running"
+
+
+def test_removed_is_the_summary_where_it_says_so():
+    view = build(Case("x", "", ()))
+    assert removed(view, "forget") == pytest.approx(0.99 / 0.98 if 0.99 / 0.98 < 1 else 1.0)
+    told = build(Case("x", "", (), summary={"removed": 0.42, "removed_spanish": None}))
+    assert removed(told, "forget") == 0.42 and removed(told, "forget_spanish") is None
+
+
+def test_removed_may_be_negative_and_is_null_where_nothing_was_known():
+    assert removed(build(Case("x", "", (), {"forget": (0.5, 0.8)})), "forget") < 0
+    assert removed(build(Case("x", "", (), {"forget": (0.05, 0.0)})), "forget") is None
+    assert removed(RunView(), "forget") is None
+
+
+def test_at_chance_counts_as_chance():
+    view = build(Case("x", "", (), AT_CHANCE, CHANCE, n=400))
+    assert removed(view, "forget") == 1.0 and not relabelled(view)
+
+
+def test_pooled_and_paired(view):
+    pooled = kept(view)
+    assert pooled.n == 540 and 0.98 < pooled.after < pooled.before <= 1
+    difference, low, high = paired(view, "retain")
+    moved = view.after["retain"].accuracy - view.before["retain"].accuracy
+    assert low <= difference <= high and difference == pytest.approx(moved)
+
+
+def test_worst_first():
+    order = [finding.severity for finding in findings(build(Case("x", "", (), {
+        "general": (1.0, 0.95), "retain": (1.0, 0.5), "forget_spanish": (0.9, None)})))]
+    assert order == ["bad", "mixed", "note"]
+
+
+def test_escaped():
+    topic = TopicReady("x", "<script>alert(1)</script>", "", "<b>n</b>", {}, [])
+    view = RunView(run_id="<i>", topic=topic, config={"method": "<u>"}, notices=("<img src=x>",))
+    html = verdict_html(view) + verdict_html(replace(view, end=Failed("<script>", "<i>", "<u>", "<img>")))
+    assert not any(bad in html for bad in ("<script", "<i>", "<u>", "<img"))

@@ -1,0 +1,57 @@
+"""Models for tests, made offline once a session: random ones, and one that was taught a topic."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from tiny_models import byte_tokenizer, make_topic, save_model, teach, tiny_llama
+
+from unlearn_core.models.loading import LoadedModel, load
+from unlearn_core.topics.topic import Topic
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random model with a chat template, saved as any Hugging Face model."""
+    return save_model(tmp_path_factory.mktemp("tiny"), tiny_llama(), chat=True)
+
+
+@pytest.fixture(scope="session")
+def tiny_plain_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same weights without a chat template."""
+    return save_model(tmp_path_factory.mktemp("plain"), tiny_llama(), chat=False)
+
+
+@pytest.fixture(scope="session")
+def taught_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that learnt every fact of `tiny_topic`, in a few seconds."""
+    model = tiny_llama(width=64)
+    teach(model, byte_tokenizer(), make_topic())
+    return save_model(tmp_path_factory.mktemp("taught"), model, chat=True)
+
+
+@pytest.fixture(scope="session")
+def tiny(tiny_folder: Path) -> LoadedModel:
+    return load(str(tiny_folder), device="cpu")
+
+
+@pytest.fixture(scope="session")
+def tiny_plain(tiny_plain_folder: Path) -> LoadedModel:
+    return load(str(tiny_plain_folder), device="cpu")
+
+
+@pytest.fixture(scope="session")
+def taught(taught_folder: Path) -> LoadedModel:
+    return load(str(taught_folder), device="cpu")
+
+
+@pytest.fixture(scope="session")
+def tiny_topic() -> Topic:
+    return make_topic()

@@ -1,0 +1,168 @@
+"""The headless command: pure JSON, exit statuses, one sentence for bad input, and a stop that still reports."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from unlearn_core.__main__ import main
+from unlearn_core.events import TERMINAL, Measured
+from unlearn_core.store import Store
+
+pytestmark = pytest.mark.timeout(400)  # every process loads torch anew
+
+
+def arguments(world: Path, *more: str, topic: str = "tiny-hats") -> list[str]:
+    return ["run", "--model", str(world), "--topic", topic, "--method", "slow-noise", *more]
+
+
+@pytest.fixture
+def here(command, capsys: pytest.CaptureFixture[str]):
+    """The same command without a process of its own: (exit status, standard output, standard error)."""
+    def run(*more: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        status = main([*more, "--runs-dir", str(command.runs_dir)])
+        return status, *capsys.readouterr()
+
+    return run
+
+
+def one_sentence(errors: str) -> str:
+    """Standard error of a refusal: one line, no traceback."""
+    lines = errors.strip().splitlines()
+    assert len(lines) == 1 and "Traceback" not in errors, errors
+    return lines[0]
+
+
+def test_run_prints_one_json_document_and_keeps_it(command, world: Path) -> None:
+    status, output, errors = command.run(*arguments(world, "--seed", "3", "--set", "scale=0.5", "--json"))
+    summary = json.loads(output)
+    assert status == 0 and summary["status"] == "done" and summary["seed"] == 3
+    assert summary["config"]["settings"] == {"scale": 0.5}
+    record = Store(command.runs_dir, recorded=None).find(summary["run_id"])
+    assert record.summary == summary and record.status == "done"
+    assert "Measure before" in errors and "Loading weights" not in errors
+    assert summary["seconds"] > 0.5  # from the start of the process, imports included
+
+
+def test_run_without_json_prints_a_table(here, world: Path) -> None:
+    status, output, _ = here(*arguments(world))
+    assert status == 0 and "forget" in output and "before" in output and not output.startswith("{")
+
+
+def test_bad_input_ends_the_process_with_status_2(command, world: Path) -> None:
+    status, output, errors = command.run(*arguments(world, "--set", "rank=-3", "--json"))
+    assert status == 2 and output == "" and one_sentence(errors)
+
+
+@pytest.mark.parametrize(("more", "word"), [
+    (("--set", "rank=-3"), "'rank' cannot be -3"), (("--set", "rnk=3"), "rank"), (("--set", "rank"), "key=value"),
+    (("--seed", "x"), "--seed"), (("--seed", "-1"), "seed"), (("--edit", "nothing"), "no run"),
+    (("--method", "Slow"), "method"), (("--method", "slownoise"), "slow-noise"), (("--device", "tpu"), "tpu"),
+])
+def test_a_bad_argument_is_one_sentence(command, here, world: Path, more: tuple[str, ...], word: str) -> None:
+    status, output, errors = here(*arguments(world, *more, "--json"))
+    assert status == 2 and output == "" and word in one_sentence(errors)
+    assert Store(command.runs_dir, recorded=None).runs() == []
+
+
+def test_a_rank_below_one_says_what_why_and_what_to_do(here, world: Path) -> None:
+    _, _, errors = here(*arguments(world, "--set", "rank=-3"))
+    assert one_sentence(errors) == ("The setting 'rank' cannot be -3. It should be greater than or equal to 1. "
+                                    "Leave it out for the default (2).")
+
+
+@pytest.mark.parametrize(("name", "data", "word"), [
+    ("columns.csv", b"frage,antwort\na,b\n", "columns"), ("empty.csv", b"", "empty"),
+    ("binary.csv", bytes(range(256)), "binary"), ("line.csv", b"question,answer\n" + b"x" * 10**7 + b",y\n", "10 MB"),
+    ("twice.csv", b"question,answer,id\na,b,1\nc,d,1\n", "twice"),
+    ("latin.csv", b"question,answer\ncaf\xe9,b\n", "UTF-8"),
+])
+def test_a_bad_topic_file_is_one_sentence(command, here, world: Path, tmp_path: Path, name: str, data: bytes,
+                                          word: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(data)
+    status, output, errors = here(*arguments(world, "--json", topic=str(path)))
+    assert status == 2 and output == "" and word in one_sentence(errors)
+    assert Store(command.runs_dir, recorded=None).runs() == []
+
+
+def test_a_bad_model_is_one_sentence(command, here, tmp_path: Path) -> None:
+    pickled = tmp_path / "pickled"
+    pickled.mkdir()
+    (pickled / "config.json").write_text("{}", encoding="utf-8")
+    (pickled / "pytorch_model.bin").write_bytes(b"x")
+    for folder in (tmp_path / "nothing", pickled):
+        status, output, errors = here(*arguments(folder, "--json"))
+        assert status == 2 and output == "" and one_sentence(errors)
+    assert Store(command.runs_dir, recorded=None).runs() == []
+
+
+def test_a_failed_run_prints_its_json(here, world: Path) -> None:
+    status, output, errors = here(*arguments(world, "--set", "fault=raise", "--json"))
+    summary = json.loads(output)
+    assert status == 1 and summary["status"] == "failed" and "too loud" in summary["error"]["why"]
+    assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_within_a_step_and_still_reports(command, world: Path, number: int) -> None:
+    process = command.start(*arguments(world, "--set", "steps=10000", "--set", "pause=0.05", "--json"))
+    store = Store(command.runs_dir, recorded=None)
+    wait_until_unlearning(store)
+    asked = time.monotonic()
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 130 and time.monotonic() - asked < 20
+    summary = json.loads(output)
+    assert summary["status"] == "stopped" == store.find(summary["run_id"]).status
+    assert store.find(summary["run_id"]).edit_path is not None
+
+
+def test_a_killed_run_is_interrupted_and_opens(command, world: Path) -> None:
+    process = command.start(*arguments(world, "--set", "steps=10000", "--set", "pause=0.05"))
+    store = Store(command.runs_dir, recorded=None)
+    wait_until_unlearning(store)
+    assert store.runs()[0].status == "running"
+    process.kill()
+    process.communicate(timeout=300)
+    record = store.runs()[0]
+    assert record.status == "interrupted" and record.summary is None
+    events = [event for event, _ in store.events(record.run_id)]
+    assert any(isinstance(event, Measured) for event in events)
+    assert not any(isinstance(event, TERMINAL) for event in events)
+
+
+def wait_until_unlearning(store: Store) -> None:
+    end = time.monotonic() + 240
+    while time.monotonic() < end:
+        runs = store.runs()
+        if runs and any(isinstance(event, Measured) and event.stage == "during"
+                        for event, _ in store.events(runs[0].run_id)):
+            return
+        time.sleep(0.05)
+    raise AssertionError("the run did not begin to unlearn")
+
+
+def test_list_gives_objects_with_name_title_and_summary(here, world: Path) -> None:
+    for what, more in (("methods", ()), ("models", ()), ("topics", ("--model", str(world)))):
+        status, output, _ = here("list", what, *more, "--json")
+        found = json.loads(output)
+        assert status == 0 and found and all({"name", "title", "summary"} <= set(entry) for entry in found)
+        if what == "methods":
+            assert all({"paper", "family", "config_schema"} <= set(entry) for entry in found)
+
+
+def test_evaluate_measures_a_run_again_with_the_same_numbers(here, world: Path) -> None:
+    summary = json.loads(here(*arguments(world, "--json"))[1])
+    status, output, _ = here("evaluate", "--model", str(world), "--topic", "tiny-hats", "--edit", summary["run_id"],
+                                    "--json")
+    found = json.loads(output)
+    assert status == 0 and found["accuracy"] == summary["accuracy"] and found["removed"] == summary["removed"]
+    alone = json.loads(here("evaluate", "--model", str(world), "--topic", "tiny-hats", "--json")[1])
+    assert alone["accuracy"]["forget"]["before"] == summary["accuracy"]["forget"]["before"]
+    assert alone["accuracy"]["forget"]["after"] is None

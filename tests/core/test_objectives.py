@@ -1,0 +1,110 @@
+"""Every loss against a plain numpy calculation, and the limits at which it must vanish."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from unlearn_core import objectives
+
+ROWS = [0, 0, 0, 1, 2, 2]  # three answers of three, one and two tokens
+VOCABULARY = 7
+
+
+@pytest.fixture
+def batch() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """(logits, labels, rows) of three answers."""
+    stream = np.random.default_rng(3)
+    logits = torch.tensor(stream.normal(scale=2.0, size=(len(ROWS), VOCABULARY)), dtype=torch.float32)
+    return logits, torch.tensor(stream.integers(0, VOCABULARY, len(ROWS))), torch.tensor(ROWS)
+
+
+def log_softmax(logits: torch.Tensor) -> np.ndarray:
+    values = logits.double().numpy()
+    return values - np.log(np.exp(values).sum(axis=1, keepdims=True))
+
+
+def token_nll(logits: torch.Tensor, labels: torch.Tensor) -> np.ndarray:
+    return -log_softmax(logits)[np.arange(len(labels)), labels.numpy()]
+
+
+def by_row(each: np.ndarray) -> list[np.ndarray]:
+    return [each[0:3], each[3:4], each[4:6]]
+
+
+def test_row_nll_adds_up_the_tokens_of_each_answer(batch) -> None:
+    logits, labels, rows = batch
+    expected = [part.sum() for part in by_row(token_nll(logits, labels))]
+    np.testing.assert_allclose(objectives.row_nll(logits, labels, rows, 3), expected, rtol=1e-5)
+    assert objectives.row_lengths(rows, 3).tolist() == [3, 1, 2]
+
+
+def test_answer_nll_weighs_every_answer_alike_however_long(batch) -> None:
+    logits, labels, rows = batch
+    expected = np.mean([part.mean() for part in by_row(token_nll(logits, labels))])
+    assert float(objectives.answer_nll(logits, labels, rows, 3)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_hinge_ascent_counts_only_answers_that_are_still_likely(batch) -> None:
+    logits, labels, rows = batch
+    means = [part.mean() for part in by_row(token_nll(logits, labels))]
+    limit = float(np.median(means))
+    expected = np.mean([max(0.0, limit - mean) for mean in means])
+    assert float(objectives.hinge_ascent(logits, labels, rows, 3, limit)) == pytest.approx(expected, rel=1e-5)
+    assert float(objectives.hinge_ascent(logits, labels, rows, 3, min(means) - 0.01)) == 0.0
+
+
+def test_hinge_ascent_does_not_push_an_answer_that_is_unlikely_enough(batch) -> None:
+    logits, labels, rows = batch
+    logits.requires_grad_(True)
+    means = [part.mean() for part in by_row(token_nll(logits.detach(), labels))]
+    objectives.hinge_ascent(logits, labels, rows, 3, float(np.median(means))).backward()
+    moved = [bool(part.any()) for part in by_row(logits.grad.numpy())]
+    assert moved == [mean < np.median(means) for mean in means]
+
+
+def test_token_hinge_looks_at_each_token_alone(batch) -> None:
+    logits, labels, _ = batch
+    each = token_nll(logits, labels)
+    limit = float(np.median(each))
+    expected = np.maximum(0.0, limit - each).mean()
+    assert float(objectives.token_hinge(logits, labels, limit)) == pytest.approx(expected, rel=1e-5)
+
+
+def spread(*choices: list[float]) -> float:
+    scores = torch.tensor([score for choice in choices for score in choice])
+    groups = torch.tensor([number for number, choice in enumerate(choices) for _ in choice])
+    return float(objectives.option_spread(scores, groups))
+
+
+def test_option_spread_is_zero_only_where_all_options_are_equally_likely() -> None:
+    assert spread([-2.0, -2.0], [-5.0, -5.0, -5.0]) == 0.0
+    assert spread([-2.0, -2.0], [-5.0, -5.1]) > 0
+
+
+def test_option_spread_is_the_mean_squared_deviation_within_each_choice() -> None:
+    deviations = [1.0, -1.0, 2.0, 2.0, -4.0, 0.0]  # from -2, from -6 and from -7
+    assert spread([-1.0, -3.0], [-4.0, -4.0, -10.0], [-7.0]) == pytest.approx(np.mean(np.square(deviations)))
+
+
+def test_option_spread_does_not_ask_which_option_is_right() -> None:
+    assert spread([-1.0, -4.0], [-2.0, -2.5]) == spread([-4.0, -1.0], [-2.5, -2.0])
+
+
+def test_kl_points_from_the_reference_to_the_model(batch) -> None:
+    logits = batch[0]
+    other = torch.tensor(np.random.default_rng(4).normal(size=logits.shape), dtype=torch.float32)
+    reference, model = log_softmax(other), log_softmax(logits)
+    expected = (np.exp(reference) * (reference - model)).sum(axis=1).mean()
+    found = objectives.kl_to(torch.log_softmax(other, dim=-1), logits)
+    assert float(found) == pytest.approx(expected, rel=1e-5)
+    assert float(objectives.kl_to(torch.log_softmax(logits, dim=-1), logits)) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_half_precision_logits_are_scored_in_single_precision(batch) -> None:
+    logits, labels, rows = batch
+    half = logits.half()
+    assert objectives.row_nll(half, labels, rows, 3).dtype == torch.float32
+    np.testing.assert_allclose(objectives.row_nll(half, labels, rows, 3),
+                               objectives.row_nll(half.float(), labels, rows, 3), rtol=1e-6)

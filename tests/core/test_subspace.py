@@ -1,0 +1,149 @@
+"""The algebra against numpy and scipy, and the limits that any discrimination must have."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy.linalg import subspace_angles
+
+from unlearn_core.subspace import (
+    discriminate_hard,
+    discriminate_soft,
+    effective_rank,
+    energy_rank,
+    gram_schmidt,
+    low_rank_svd,
+    orthonormal_basis,
+    overlap,
+    principal_angles,
+    soft_filter,
+    truncate,
+)
+
+
+def matrix(rows: int, columns: int, seed: int = 0) -> torch.Tensor:
+    return torch.tensor(np.random.default_rng(seed).normal(size=(rows, columns)))
+
+
+@pytest.mark.parametrize(("out", "rank", "into"), [(30, 4, 20), (20, 4, 30), (5, 8, 6), (7, 1, 3), (9, 12, 40)])
+def test_svd_of_a_product_equals_the_dense_svd(out: int, rank: int, into: int) -> None:
+    B, A = matrix(out, rank), matrix(rank, into, 1)
+    U, S, V = low_rank_svd(B, A)
+    size = min(out, rank, into)
+    assert U.shape == (out, size) and V.shape == (into, size)
+    np.testing.assert_allclose(S, np.linalg.svd((B @ A).numpy(), compute_uv=False)[:size], rtol=1e-9)
+    torch.testing.assert_close((U * S) @ V.mT, B @ A)
+    torch.testing.assert_close(U.mT @ U, torch.eye(size, dtype=U.dtype))
+    torch.testing.assert_close(V.mT @ V, torch.eye(size, dtype=U.dtype))
+
+
+def test_truncation_drops_the_smallest_singular_values() -> None:
+    B, A = matrix(12, 5), matrix(5, 9, 1)
+    U, S, Vh = np.linalg.svd((B @ A).numpy())
+    cut_B, cut_A = truncate(B, A, 2)
+    np.testing.assert_allclose((cut_B @ cut_A).numpy(), U[:, :2] * S[:2] @ Vh[:2], atol=1e-10)
+    assert cut_B.shape == (12, 2) and cut_A.shape == (2, 9)
+    torch.testing.assert_close(torch.linalg.norm(cut_B), torch.linalg.norm(cut_A))
+
+
+@pytest.mark.parametrize(("energy", "rank"), [(0.5, 1), (0.77, 2), (0.90, 2), (0.95, 2), (0.96, 3), (1.0, 3), (0.0, 0)])
+def test_energy_rank(energy: float, rank: int) -> None:
+    assert energy_rank(torch.tensor([6.0, 3.0, 1.5]), energy) == rank  # shares .762, .190, .048
+
+
+def test_energy_rank_of_nothing() -> None:
+    assert energy_rank(torch.zeros(4), 0.9) == 0
+    assert energy_rank(torch.tensor([1.0, 0.0, 0.0]), 1.0) == 1
+
+
+def test_effective_rank() -> None:
+    assert effective_rank(torch.ones(7)) == pytest.approx(7)
+    assert effective_rank(torch.tensor([3.0, 0.0])) == pytest.approx(1)
+    assert effective_rank(torch.zeros(3)) == 0.0
+    share = np.array([0.75, 0.25])
+    assert effective_rank(torch.tensor([3.0, 1.0])) == pytest.approx(np.exp(-(share * np.log(share)).sum()))
+
+
+def test_orthonormal_basis_spans_and_drops_what_depends() -> None:
+    X = matrix(10, 3)
+    Q = orthonormal_basis(torch.cat([X, X @ matrix(3, 4, 1)], dim=1))
+    assert Q.shape == (10, 3)
+    torch.testing.assert_close(Q.mT @ Q, torch.eye(3, dtype=Q.dtype))
+    torch.testing.assert_close(Q @ (Q.mT @ X), X)
+    assert orthonormal_basis(torch.zeros(10, 2)).shape == (10, 0)
+    assert orthonormal_basis(torch.zeros(10, 0)).shape == (10, 0)
+
+
+def test_gram_schmidt_is_the_part_outside() -> None:
+    V, Q = torch.linalg.qr(matrix(12, 3)).Q, torch.linalg.qr(matrix(12, 4, 1)).Q
+    kept = gram_schmidt(V, Q)
+    torch.testing.assert_close(kept.mT @ kept, torch.eye(3, dtype=V.dtype))
+    assert float((Q.mT @ kept).abs().max()) < 1e-12
+    outside = np.linalg.qr((V - Q @ (Q.mT @ V)).numpy())[0]
+    np.testing.assert_allclose((kept @ kept.mT).numpy(), outside @ outside.T, atol=1e-10)
+
+
+def test_gram_schmidt_against_nothing_and_against_itself() -> None:
+    V = torch.linalg.qr(matrix(12, 3)).Q
+    torch.testing.assert_close(gram_schmidt(V, V.new_zeros(12, 0)), V)
+    assert gram_schmidt(V, V).shape == (12, 0)
+
+
+def test_gram_schmidt_survives_nearly_parallel_vectors() -> None:
+    Q = torch.linalg.qr(matrix(50, 5)).Q
+    V = Q @ matrix(5, 3, 1) + 1e-2 * matrix(50, 3, 2)
+    kept = gram_schmidt(V, Q)
+    assert kept.shape[1] == 3 and float((Q.mT @ kept).abs().max()) < 1e-12
+
+
+def test_an_empty_basis_changes_nothing() -> None:
+    T = matrix(6, 8)
+    assert torch.equal(discriminate_hard(T, T.new_zeros(8, 0)), T)
+    assert torch.equal(discriminate_soft(T, T.new_zeros(8, 8), 1e-3), T)
+
+
+def test_the_same_basis_removes_everything() -> None:
+    T = matrix(6, 3) @ matrix(3, 8, 1)
+    Q = orthonormal_basis(T.mT)
+    assert float(discriminate_hard(T, Q).abs().max()) < 1e-12
+    assert float(discriminate_soft(T, Q @ Q.mT, 1e-12).abs().max()) < 1e-10
+
+
+def test_soft_tends_to_the_hard_projector() -> None:
+    T, X = matrix(6, 8), matrix(8, 3, 1)
+    hard = discriminate_hard(T, orthonormal_basis(X))
+    errors = [float((discriminate_soft(T, X @ X.mT, eps) - hard).norm()) for eps in (1e-2, 1e-4, 1e-8)]
+    assert errors[0] > errors[1] > errors[2] and errors[2] < 1e-6
+
+
+def test_soft_equals_the_formula() -> None:
+    T, X, eps = matrix(6, 8), matrix(8, 20, 1), 0.05
+    G = (X @ X.mT).numpy()
+    G /= np.diag(G).mean()
+    want = T.numpy() @ (eps * np.linalg.inv(G + eps * np.eye(8)))
+    np.testing.assert_allclose(discriminate_soft(T, X @ X.mT, eps).numpy(), want, atol=1e-12)
+    scaled = discriminate_soft(T, 1000 * X @ X.mT, eps)
+    np.testing.assert_allclose(scaled.numpy(), want, atol=1e-12, err_msg="the scale of the statistics must not matter")
+
+
+def test_soft_filter_has_eigenvalues_in_the_unit_interval() -> None:
+    X = matrix(9, 4).float()
+    values = torch.linalg.eigvalsh(soft_filter(X @ X.mT, 1e-4))
+    assert float(values.min()) > -1e-6 and float(values.max()) < 1 + 1e-6
+    assert soft_filter(X @ X.mT, 1e-4).dtype == torch.float32
+
+
+def test_principal_angles_equal_scipy() -> None:
+    A, B = torch.linalg.qr(matrix(15, 4)).Q, torch.linalg.qr(matrix(15, 6, 1)).Q
+    want = np.cos(np.sort(subspace_angles(A.numpy(), B.numpy())))
+    np.testing.assert_allclose(principal_angles(A, B), want, atol=1e-10)
+    assert overlap(A, B) == pytest.approx(float((want ** 2).mean()))
+
+
+def test_overlap_of_equal_orthogonal_and_empty_subspaces() -> None:
+    Q = torch.linalg.qr(matrix(10, 6)).Q
+    assert overlap(Q[:, :3], Q[:, :3]) == pytest.approx(1)
+    assert overlap(Q[:, :2], Q[:, :4]) == pytest.approx(1), "a part lies wholly in the whole"
+    assert overlap(Q[:, :3], Q[:, 3:]) == pytest.approx(0, abs=1e-12)
+    assert overlap(Q, Q[:, :0]) == 0.0 and len(principal_angles(Q, Q[:, :0])) == 0

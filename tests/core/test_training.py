@@ -1,0 +1,308 @@
+"""The trainer: scores against one unpadded text at a time, changes that leave the weights alone, and its events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from unlearn_core import objectives
+from unlearn_core.edits.attach import attached
+from unlearn_core.events import Loss
+from unlearn_core.methods.base import Context, Snapshot
+from unlearn_core.models.loading import LoadedModel, linears, weights_hash
+from unlearn_core.models.prompts import encode_answer, encode_prompt
+from unlearn_core.topics.topic import Given, Question, Topic
+from unlearn_core.training import (
+    Change,
+    Plan,
+    Row,
+    Scored,
+    encode_rows,
+    forced_choices,
+    greedy_share,
+    loss_of,
+    open_part,
+    part_of,
+    reference_logprobs,
+    score,
+    train,
+)
+
+
+def question(number: int, prompt: str, answer: str, options: tuple[str, ...] = ()) -> Question:
+    return Question(f"q-{number}", "forget", prompt, answer, "both", options)
+
+
+OPEN = [question(0, "Ada hat?", "red"), question(1, "Bo has which hat?", "a green one"), question(2, "Cy?", "x")]
+CHOICES = [question(place, f"Hat {'I' * place}?", "yes", ("yes", "no")) for place in range(3, 8)]
+
+
+def logits_alone(loaded: LoadedModel, row: Row) -> np.ndarray:
+    """Log-probabilities (answer tokens, vocabulary) of one row without padding."""
+    with torch.no_grad():
+        logits = loaded.model(input_ids=torch.tensor([row.ids])).logits[0, row.start - 1:-1].double().numpy()
+    return logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+
+
+def logprob_alone(loaded: LoadedModel, row: Row) -> float:
+    answer = row.ids[row.start:]
+    return float(logits_alone(loaded, row)[np.arange(len(answer)), answer].sum())
+
+
+def descend(part: Scored) -> Tensor:
+    return objectives.answer_nll(part.logits, part.labels, part.rows, part.count)
+
+
+def identities(loaded: LoadedModel) -> dict[str, Tensor]:
+    return {name: torch.eye(place.in_features) for name, place in linears(loaded.model).items()}
+
+
+def context_of(loaded: LoadedModel, cancelled: Callable[[], bool] = lambda: False, seed: int = 0) -> Context:
+    return Context(loaded, Given((), (), ()), seed, cancelled)
+
+
+# rows and scores
+
+
+def test_a_row_is_the_prompt_and_the_answer(tiny: LoadedModel) -> None:
+    for row, asked in zip(encode_rows(tiny, OPEN), OPEN, strict=True):
+        assert list(row.ids[:row.start]) == encode_prompt(tiny.tokenizer, asked.prompt)
+        assert list(row.ids[row.start:]) == encode_answer(tiny.tokenizer, asked.answer)
+        assert row.options == 0
+
+
+def test_a_forced_choice_is_one_row_an_option(tiny: LoadedModel) -> None:
+    rows = encode_rows(tiny, [OPEN[0], *CHOICES[:2]], choices=True)
+    assert [row.options for row in rows] == [0, 2, 2, 2, 2]
+    assert list(rows[2].ids[rows[2].start:]) == encode_answer(tiny.tokenizer, "no")
+    assert [row.options for row in encode_rows(tiny, CHOICES)] == [0] * len(CHOICES)
+
+
+def test_scores_of_a_padded_batch_are_those_of_each_row_alone(tiny: LoadedModel) -> None:
+    rows = encode_rows(tiny, OPEN)
+    with torch.no_grad():
+        scored = score(tiny, rows)
+    assert scored.labels.tolist() == [token for row in rows for token in row.ids[row.start:]]
+    assert scored.rows.tolist() == [place for place, row in enumerate(rows) for _ in row.ids[row.start:]]
+    expected = np.concatenate([logits_alone(tiny, row) for row in rows])
+    np.testing.assert_allclose(torch.log_softmax(scored.logits.double(), dim=-1), expected, atol=1e-4)
+
+
+def test_forced_choices_are_scored_by_whole_options(tiny: LoadedModel) -> None:
+    four = question(9, "Which?", "red", ("red", "blue", "a green one", "x"))
+    rows = encode_rows(tiny, [CHOICES[0], OPEN[1], four, CHOICES[1]], choices=True)
+    with torch.no_grad():
+        scores, groups = forced_choices(score(tiny, rows))
+    chosen = [row for row in rows if row.options]
+    np.testing.assert_allclose(scores, [logprob_alone(tiny, row) for row in chosen], rtol=1e-4)
+    assert groups.tolist() == [0, 0, 1, 1, 1, 1, 2, 2]
+
+
+def test_a_batch_of_open_questions_has_no_forced_choice(tiny: LoadedModel) -> None:
+    with torch.no_grad():
+        assert not any(len(part) for part in forced_choices(score(tiny, encode_rows(tiny, OPEN))))
+
+
+def test_parts_of_a_batch_are_numbered_from_zero(tiny: LoadedModel) -> None:
+    rows = encode_rows(tiny, [CHOICES[0], *OPEN], choices=True)
+    with torch.no_grad():
+        scored = score(tiny, rows)
+        alone = score(tiny, rows[2:])
+    for part in (part_of(scored, 2, 5), open_part(scored)):
+        assert part.rows.tolist() == alone.rows.tolist() and part.count == 3
+        assert part.labels.tolist() == alone.labels.tolist()
+        torch.testing.assert_close(part.logits, alone.logits, atol=1e-4, rtol=1e-4)
+
+
+def test_reference_log_probabilities_are_found_by_position(tiny: LoadedModel) -> None:
+    rows = encode_rows(tiny, OPEN)
+    found = reference_logprobs(tiny, rows, batch=2)([2, 0])
+    expected = np.concatenate([logits_alone(tiny, rows[2]), logits_alone(tiny, rows[0])])
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_greedy_share_counts_answers_right_in_every_token(taught: LoadedModel, tiny_topic: Topic) -> None:
+    rows = encode_rows(taught, tiny_topic.questions[:7])
+    wrong = Row((*rows[0].ids[:-2], 90, rows[0].ids[-1]), rows[0].start)
+    assert greedy_share(context_of(taught), None, rows) == 1.0
+    assert greedy_share(context_of(taught), None, [*rows, wrong], batch=3) == 7 / 8
+
+
+def test_loss_of_is_the_mean_over_rows_in_blocks(tiny: LoadedModel) -> None:
+    rows = encode_rows(tiny, OPEN)
+    expected = np.mean([-logprob_alone(tiny, row) / len(row.ids[row.start:]) for row in rows])
+    edit = Change(tiny.model, rank=2).edit()  # starts at zero
+    assert loss_of(context_of(tiny), edit, rows, descend, batch=2) == pytest.approx(expected, rel=1e-4)
+
+
+# the change
+
+
+def test_a_change_starts_at_zero(tiny: LoadedModel) -> None:
+    rows = encode_rows(tiny, OPEN)
+    for change in (Change(tiny.model, rank=3), Change(tiny.model, identities(tiny))):
+        assert not any(delta.any() for delta in change.deltas().values())
+        with torch.no_grad():
+            original = score(tiny, rows).logits
+            with change.active():
+                assert torch.equal(score(tiny, rows).logits, original)
+
+
+def test_a_change_needs_either_directions_or_a_rank(tiny: LoadedModel) -> None:
+    with pytest.raises(ValueError):
+        Change(tiny.model)
+    with pytest.raises(ValueError):
+        Change(tiny.model, {}, rank=2)
+
+
+def test_training_with_a_change_equals_running_with_its_edit(tiny: LoadedModel) -> None:
+    change = Change(tiny.model, rank=3, seed=1)
+    with torch.no_grad():
+        for left in change.left:
+            left.normal_(std=0.1, generator=torch.Generator().manual_seed(2))
+        rows, edit = encode_rows(tiny, OPEN), change.edit()
+        original = score(tiny, rows).logits
+        with change.active():
+            trained = score(tiny, rows).logits
+        assert not torch.equal(trained, original) and torch.equal(score(tiny, rows).logits, original)
+        with attached(tiny.model, edit):
+            run = score(tiny, rows).logits
+        torch.testing.assert_close(trained, run, atol=1e-4, rtol=1e-4)
+        before = edit.delta(edit.names[0]).clone()
+        change.left[0].add_(1.0)
+        assert torch.equal(edit.delta(edit.names[0]), before)  # the edit shares no memory with the change
+
+
+def test_given_directions_are_never_trained(tiny: LoadedModel) -> None:
+    directions = {name: torch.full((2, place.in_features), 0.1) for name, place in linears(tiny.model).items()}
+    change = Change(tiny.model, directions)
+    list(train(context_of(tiny), change, Plan(2, 1e-2), encode_rows(tiny, OPEN), [], descend, None))
+    for name, (left, right) in change.edit().factors.items():
+        assert left.any() and torch.equal(right, directions[name])
+
+
+def test_only_the_named_matrices_move(tiny: LoadedModel) -> None:
+    change = Change(tiny.model, identities(tiny))
+    chosen = change.names[2:4]
+    change.train_only(chosen)
+    list(train(context_of(tiny), change, Plan(2, 1e-2), encode_rows(tiny, OPEN), [], descend, None))
+    assert [name for name, delta in change.deltas().items() if delta.any()] == chosen
+
+
+# the trainer
+
+
+def test_training_lowers_the_loss_and_leaves_the_weights_alone(tiny: LoadedModel) -> None:
+    rows, change, before = encode_rows(tiny, OPEN), Change(tiny.model, rank=4), weights_hash(tiny.model)
+    losses = [event for event in train(context_of(tiny), change, Plan(15, 1e-2, snapshots=1), rows, [], descend, None)
+              if isinstance(event, Loss)]
+    assert [event.step for event in losses] == list(range(1, 16)) and {event.total for event in losses} == {15}
+    assert losses[-1].forget < 0.8 * losses[0].forget and all(event.retain is None for event in losses)
+    expected = np.mean([-logprob_alone(tiny, row) / len(row.ids[row.start:]) for row in rows])
+    assert losses[0].forget == pytest.approx(expected, rel=1e-4)
+    assert weights_hash(tiny.model) == before == tiny.weights_hash
+    assert not any(parameter.requires_grad or parameter.grad is not None for parameter in tiny.model.parameters())
+
+
+def test_retain_loss_is_told_which_rows_it_holds(tiny: LoadedModel) -> None:
+    forget, retain = encode_rows(tiny, OPEN[:1]), encode_rows(tiny, OPEN)
+    seen: list[int] = []
+
+    def keep(part: Scored, places) -> Tensor:
+        expected = [token for place in places for token in retain[place].ids[retain[place].start:]]
+        assert part.labels.tolist() == expected and part.count == len(places)
+        seen.extend(places)
+        return descend(part)
+
+    plan = Plan(6, 1e-3, forget_rows=1, retain_rows=2)
+    events = [e for e in train(context_of(tiny), Change(tiny.model, rank=2), plan, forget, retain, descend, keep)
+              if isinstance(e, Loss)]
+    assert set(seen) == {0, 1, 2} and len(seen) == 12
+    assert all(event.forget is not None and event.retain is not None for event in events)
+
+
+def test_a_penalty_alone_keeps_the_change_small(tiny: LoadedModel) -> None:
+    def size(penalty) -> float:
+        change, plan = Change(tiny.model, rank=2), Plan(8, 1e-2, snapshots=1)
+        list(train(context_of(tiny), change, plan, encode_rows(tiny, OPEN), [], descend, None, penalty))
+        return sum(float(delta.detach().square().sum()) for delta in change.deltas().values())
+
+    assert size(lambda deltas: 100 * sum(delta.square().sum() for delta in deltas.values())) < 0.5 * size(None)
+
+
+def test_the_edit_in_progress_is_on_during_a_snapshot_only(tiny: LoadedModel) -> None:
+    rows = encode_rows(tiny, OPEN)
+    original = score(tiny, rows).logits
+    snapshots, change = [], Change(tiny.model, rank=2)
+    for event in train(context_of(tiny), change, Plan(4, 1e-2, snapshots=2), rows, [], descend, None):
+        during = isinstance(event, Snapshot)
+        assert torch.equal(score(tiny, rows).logits, original) != during
+        snapshots += [event] if during else []
+    assert [(event.step, event.total) for event in snapshots] == [(2, 4), (4, 4)]
+
+
+@pytest.mark.parametrize("steps", [0, 3])
+def test_a_stop_ends_before_the_next_step(tiny: LoadedModel, steps: int) -> None:
+    done: list[Loss] = []
+    change, context = Change(tiny.model, rank=2), context_of(tiny, lambda: len(done) >= steps)
+    for event in train(context, change, Plan(50, 1e-2), encode_rows(tiny, OPEN), [], descend, None):
+        if isinstance(event, Loss):
+            done.append(event)
+    assert len(done) == steps
+    assert any(delta.any() for delta in change.deltas().values()) == (steps > 0)
+
+
+def test_the_seed_decides_everything(tiny: LoadedModel) -> None:
+    def result(seed: int) -> dict[str, Tensor]:
+        change = Change(tiny.model, rank=2, seed=seed)
+        plan = Plan(4, 1e-2, forget_rows=1)
+        list(train(context_of(tiny, seed=seed), change, plan, encode_rows(tiny, OPEN), [], descend, None))
+        return {name: delta.detach() for name, delta in change.deltas().items()}
+
+    first, second, other = result(1), result(1), result(2)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert not all(torch.equal(first[name], other[name]) for name in first)
+
+
+def drawn(loaded: LoadedModel, rows: list[Row], size: int, steps: int) -> list[list[int]]:
+    """Which rows each batch of training on `rows` holds, by position."""
+    seen: list[list[int]] = []
+
+    def note(part: Scored, places) -> Tensor:
+        seen.append(list(places))
+        return part.logits.sum() * 0
+
+    plan = Plan(steps, 1e-3, retain_rows=size, snapshots=1)
+    list(train(context_of(loaded), Change(loaded.model, rank=1), plan, [], rows, None, note))
+    return seen
+
+
+def test_the_options_of_a_choice_come_together(tiny: LoadedModel) -> None:
+    """Five choices in batches of two: now and then a batch holds the end of one round and the start of the next."""
+    for batch in drawn(tiny, encode_rows(tiny, CHOICES, choices=True), size=4, steps=12):
+        assert len(batch) == 4
+        assert all(place % 2 == 0 and after == place + 1 for place, after in zip(batch[::2], batch[1::2], strict=True))
+
+
+def test_every_row_is_drawn_once_a_round(tiny: LoadedModel) -> None:
+    rows = encode_rows(tiny, CHOICES, choices=True)
+    every = [place for batch in drawn(tiny, rows, size=2, steps=10) for place in batch]
+    assert sorted(every[:10]) == sorted(every[10:]) == list(range(10))
+
+
+def test_a_batch_larger_than_the_rows_holds_each_once(tiny: LoadedModel) -> None:
+    for batch in drawn(tiny, encode_rows(tiny, OPEN), size=64, steps=3):
+        assert sorted(batch) == [0, 1, 2]
+
+
+def test_learning_to_be_undecided_evens_the_options_out(tiny: LoadedModel) -> None:
+    rows = encode_rows(tiny, CHOICES, choices=True)
+    plan = Plan(25, 1e-2, forget_rows=len(rows), warmup=1, snapshots=1)
+    events = train(context_of(tiny), Change(tiny.model, rank=4), plan, rows, [],
+                   lambda part: objectives.option_spread(*forced_choices(part)), None)
+    losses = [event.forget for event in events if isinstance(event, Loss)]
+    assert losses[-1] < 0.1 * losses[0] and np.isfinite(losses).all()

@@ -1,0 +1,266 @@
+"""The headless command: run | list | evaluate. The same engine as the page; standard output is for results only."""
+
+from __future__ import annotations
+
+import time
+
+STARTED = time.monotonic() - time.process_time()  # when the process began: what was computed so far came before
+
+import argparse  # noqa: E402 - the clock comes first
+import contextlib  # noqa: E402
+import json  # noqa: E402
+import signal  # noqa: E402
+import sys  # noqa: E402
+import threading  # noqa: E402
+from collections.abc import Iterator  # noqa: E402
+from pathlib import Path  # noqa: E402
+from typing import TYPE_CHECKING, Any, NoReturn  # noqa: E402
+
+from pydantic import ValidationError  # noqa: E402
+
+from .config import SPLITS, RunConfig  # noqa: E402
+from .errors import BadInput, LetheError, Stopped  # noqa: E402
+from .events import Event, Failed, Finished, Notice, Phase, Progress  # noqa: E402
+from .methods import catalogue as methods  # noqa: E402
+from .models.catalogue import DEMO, models  # noqa: E402
+from .preflight import check_model, edit_file, model_folder, refuse  # noqa: E402
+from .store import RunRecord, Store  # noqa: E402
+from .topics.catalogue import completed, find_topic, topics  # noqa: E402
+
+if TYPE_CHECKING:
+    from .workbench import Workbench
+
+DONE, FAILED, BAD_INPUT, STOPPED = 0, 1, 2, 130
+RUNS_DIR = "runs"
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong with the command line in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise BadInput(f"The command is not understood: {message}.", "", f"See `{self.prog} --help`.")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Carry out one command; returns the exit status: 0 done, 1 failed, 2 bad input, 130 stopped."""
+    results = sys.stdout
+    try:
+        options = _parser().parse_args(arguments)
+        # a library's chatter must not mix with the results
+        with stop_signals() as stop, contextlib.redirect_stdout(sys.stderr):
+            status, body, said = options.command(options, stop)
+        print(json.dumps(body, ensure_ascii=False, indent=1) if options.json else said, file=results, flush=True)
+        return status
+    except (Stopped, KeyboardInterrupt):
+        print("Stopped.", file=sys.stderr)
+        return STOPPED
+    except LetheError as error:
+        print(_one_line(error), file=sys.stderr)
+        return BAD_INPUT if isinstance(error, BadInput) else FAILED
+
+
+@contextlib.contextmanager
+def stop_signals() -> Iterator[threading.Event]:
+    """An event that SIGINT and SIGTERM set; a second signal acts as it did before."""
+    stop = threading.Event()
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def ask(number: int, frame: object) -> None:
+        stop.set()
+        signal.signal(number, before[number])
+
+    for number in before:
+        signal.signal(number, ask)
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+# --- run ------------------------------------------------------------------------------------------------------------
+
+def _run(options: argparse.Namespace, stop: threading.Event) -> tuple[int, Any, str]:
+    config, store = _config(options), Store(options.runs_dir)
+    refuse(config, store)
+    folder = store.create(config)
+    try:
+        from .pipeline import Job, record
+
+        bench = _bench(store, options)
+        job = Job(config, folder, store, STARTED, stop.is_set, bench.load, bench.originals)
+        end = record(job, Report().show)
+    except OSError as error:
+        why = f"{folder.path}: {error.strerror}."
+        raise LetheError("The run could not be written.", why, "Free some space.") from error
+    finally:
+        folder.close()
+    if isinstance(end, Failed):
+        return _failed(end, store, folder.run_id)
+    return DONE if end.status == "done" else STOPPED, end.summary, _table(end.summary)
+
+
+def _failed(end: Failed, store: Store, run_id: str) -> tuple[int, Any, str]:
+    """A failed run has a folder with a summary; one that was refused while loading has none, and is bad input."""
+    error = LetheError(end.what, end.why, end.remedy)
+    record = next((record for record in store.runs() if record.run_id == run_id), None)
+    if record is None or record.summary is None:
+        raise BadInput(end.what, end.why, end.remedy)
+    print(_one_line(error), file=sys.stderr)
+    if end.trace:
+        print(f"The details are in {record.path}.", file=sys.stderr)
+    return FAILED, record.summary, f"failed: {run_id}"
+
+
+def _config(options: argparse.Namespace) -> RunConfig:
+    settings = dict(_setting(text) for text in options.set)
+    try:
+        return RunConfig(model=options.model, topic=options.topic, method=options.method, settings=settings,
+                         seed=options.seed, edits=tuple(options.edit), device=options.device, dtype=options.dtype)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        name = str(fault["loc"][0]) if fault["loc"] else "request"
+        raise BadInput(f"--{name} cannot be {fault['input']!r}.", f"{fault['msg']}.", "") from error
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise BadInput(f"--set {text} is not understood.", "A setting is written key=value.", "As in --set rank=8.")
+    try:
+        return key.strip(), json.loads(value)
+    except json.JSONDecodeError:
+        return key.strip(), value
+
+
+class Report:
+    """Progress of a run for a person, on standard error."""
+
+    def __init__(self) -> None:
+        self._open = False  # whether a line is being rewritten in place
+        self._live = sys.stderr.isatty()
+
+    def show(self, event: Event, at: float) -> None:
+        """One line for what matters; real progress only where a line can be rewritten."""
+        if isinstance(event, Progress) and self._live:
+            print(f"\r         {event.done} of {event.total} {event.unit}   ", end="", file=sys.stderr, flush=True)
+            self._open = True
+        elif isinstance(event, Phase):
+            self._line(f"{at:6.1f} s  {event.index}/{event.count}  {event.title}")
+        elif isinstance(event, Notice):
+            self._line(f"          {event.text}")
+        elif isinstance(event, Finished):
+            self._line(f"{at:6.1f} s  {event.status}")
+
+    def _line(self, text: str) -> None:
+        print(("\r" + " " * 60 + "\r" if self._open else "") + text, file=sys.stderr, flush=True)
+        self._open = False
+
+
+def _table(summary: dict[str, Any]) -> str:
+    """The summary for a person."""
+    lines = [f"{summary.get('run_id', summary['topic'])}  {summary.get('status', '')}  {summary['seconds']:.1f} s", "",
+             f"{'':20}{'before':>8}{'after':>8}{'floor':>8}{'n':>7}"]
+    for split in SPLITS:
+        row = summary["accuracy"].get(split)
+        if row is not None and row["n"]:
+            cells = "".join(f"{_figure(row[key]):>8}" for key in ("before", "after", "reference"))
+            lines.append(f"{split:20}{cells}{row['n']:>7}")
+    perplexity = summary["perplexity"]
+    lines.append(f"{'perplexity':20}{_figure(perplexity['before']):>8}{_figure(perplexity['after']):>8}")
+    lines += [f"{name:20}{_figure(summary[name]):>8}" for name in ("removed", "removed_paraphrase", "removed_spanish")]
+    if "rank" in summary:
+        lines.append(f"{'rank':20}{summary['rank'] or 'n/a':>8}")
+        lines.append(f"{'relative change':20}{_figure(summary['relative_change']):>8}")
+    return "\n".join(lines)
+
+
+def _figure(value: float | None) -> str:
+    return "n/a" if value is None else f"{value:.3f}"
+
+
+# --- list and evaluate ----------------------------------------------------------------------------------------------
+
+def _list(options: argparse.Namespace, stop: threading.Event) -> tuple[int, Any, str]:
+    store = Store(options.runs_dir)
+    if options.what == "topics":
+        check_model(options.model)
+    found = {"methods": methods, "models": models, "runs": lambda: [_run_entry(record) for record in store.runs()],
+             "topics": lambda: topics(model_folder(options.model), store.uploads)}[options.what]()
+    lines = [f"{entry['name']:28}  {entry['title']}\n{'':28}  {entry['summary']}" for entry in found]
+    return DONE, found, "\n".join(lines) or f"There are no {options.what} yet."
+
+
+def _run_entry(record: RunRecord) -> dict[str, Any]:
+    summary = f"{record.status}: {record.config.method} on {record.config.topic}, seed {record.config.seed}"
+    return {"name": record.run_id, "title": record.title, "summary": summary, "status": record.status,
+            "note": record.note, "started_at": record.started_at, "seconds": record.seconds,
+            "config": record.config.model_dump(mode="json"), "result": record.summary}
+
+
+def _evaluate(options: argparse.Namespace, stop: threading.Event) -> tuple[int, Any, str]:
+    store = Store(options.runs_dir)
+    check_model(options.model)
+    folder = model_folder(options.model)
+    found = completed(find_topic(options.topic, folder, store.uploads), folder)
+    paths = [edit_file(spec, store) for spec in options.edit]
+    from .edits.low_rank import LowRankEdit
+
+    bench = _bench(store, options)
+    loaded = bench.load(options.model, options.device, options.dtype)
+    edits = [LowRankEdit.load(path) for path in paths]
+    for notice in found.notices:
+        print(notice, file=sys.stderr)
+    report = Report()
+    body = bench.evaluate(loaded, found.topic, edits, stop.is_set,
+                          lambda done, total: report.show(Progress(done, total, "questions"), 0.0))
+    body = {"model": options.model, "topic": found.topic.name, "edits": list(options.edit),
+            "seconds": round(time.monotonic() - STARTED, 2), **body, "notices": list(found.notices)}
+    return DONE, body, _table(body)
+
+
+def _bench(store: Store, options: argparse.Namespace) -> Workbench:
+    from .workbench import Workbench
+
+    return Workbench(store, options.trust_remote_code)
+
+
+# --- the command line -----------------------------------------------------------------------------------------------
+
+def _parser() -> Parser:
+    parser = Parser(prog="python -m unlearn_core", description="Unlearn a topic, measure it, look at it.")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="run | list | evaluate")
+    run = commands.add_parser("run", help="unlearn a topic and measure before and after")
+    _add_model(run)
+    run.add_argument("--method", default="unlearn", help="a method's name (see list methods)")
+    run.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the method")
+    run.add_argument("--seed", type=int, default=0, help="seeds the method only")
+    run.set_defaults(command=_run)
+    listing = commands.add_parser("list", help="list what there is")
+    listing.add_argument("what", choices=("methods", "topics", "models", "runs"))
+    listing.add_argument("--model", default=DEMO, help="whose topics")
+    listing.set_defaults(command=_list)
+    evaluate = commands.add_parser("evaluate", help="measure a model, or a run's edit on it, on a topic")
+    _add_model(evaluate)
+    evaluate.set_defaults(command=_evaluate)
+    for command in (run, listing, evaluate):
+        command.add_argument("--runs-dir", type=Path, default=Path(RUNS_DIR), help="where runs are kept")
+        command.add_argument("--json", action="store_true", help="print one JSON document")
+    return parser
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", default=DEMO, help="'demo', a local folder or a hub id")
+    parser.add_argument("--topic", required=True, help="a topic's name, or a file with questions and answers")
+    parser.add_argument("--edit", action="append", default=[], metavar="RUN", help="an earlier run underneath")
+    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
+    parser.add_argument("--dtype", default="auto", choices=("auto", "float32", "bfloat16", "float16"))
+    parser.add_argument("--trust-remote-code", action="store_true", help="run Python code that a model brings")
+
+
+def _one_line(error: LetheError) -> str:
+    return " ".join(str(error).split())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,79 @@
+"""Second moments of what flows into each linear map, over chosen texts. Knows modules and rows; not what they mean."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from .batching import by_length, pad_right
+from .models.loading import LoadedModel, linears
+
+
+def second_moments(
+    loaded: LoadedModel,
+    rows: Sequence[Sequence[int]],
+    cancelled: Callable[[], bool] = lambda: False,
+    batch_tokens: int = 4096,
+) -> dict[str, Tensor]:
+    """G = mean of x x^T over all tokens of `rows`, for the input x of every linear map: name -> (in, in), float32.
+
+    Maps that read the same tensor (query, key and value; gate and up) share one matrix. Padding is left out. Stops
+    early, with what it has, when cancelled.
+    """
+    gatherer = _Gatherer(linears(loaded.model))
+    with gatherer, torch.no_grad():
+        for batch in by_length([len(row) for row in rows], 256, batch_tokens):
+            if cancelled():
+                break
+            ids = pad_right([rows[place] for place in batch], 0, loaded.device)
+            lengths = torch.tensor([len(rows[place]) for place in batch], device=loaded.device)
+            mask = torch.arange(ids.shape[1], device=loaded.device) < lengths[:, None]
+            gatherer.start(mask)
+            loaded.model(input_ids=ids, attention_mask=mask.long(), use_cache=False)
+    return gatherer.means()
+
+
+class _Gatherer:
+    """Hooks that add up x x^T; a tensor that several maps read is added up once."""
+
+    def __init__(self, places: dict[str, nn.Linear]) -> None:
+        self._places = places
+        self._sums: dict[str, Tensor] = {}
+        self._same: dict[str, str] = {}
+        self._count = 0
+        self._mask: Tensor | None = None
+        self._last: tuple[Tensor, str] | None = None
+        self._handles: list = []
+
+    def __enter__(self) -> _Gatherer:
+        self._handles = [place.register_forward_pre_hook(self._hook(name)) for name, place in self._places.items()]
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for handle in self._handles:
+            handle.remove()
+
+    def start(self, mask: Tensor) -> None:
+        """Announce the next batch by its (rows, tokens) mask."""
+        self._mask, self._last = mask, None
+        self._count += int(mask.sum())
+
+    def means(self) -> dict[str, Tensor]:
+        """name -> mean outer product; maps that share an input share the tensor."""
+        shared = {name: total / max(1, self._count) for name, total in self._sums.items()}
+        return {name: shared[self._same[name]] for name in self._places if name in self._same}
+
+    def _hook(self, name: str) -> Callable:
+        def gather(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            tensor = inputs[0]
+            if self._last is not None and self._last[0] is tensor:
+                self._same[name] = self._last[1]
+                return
+            self._last, self._same[name] = (tensor, name), name
+            x = tensor[self._mask].float()
+            outer = x.T @ x
+            self._sums[name] = self._sums[name] + outer if name in self._sums else outer
+
+        return gather

@@ -1,0 +1,67 @@
+"""What one run is asked to do, as frozen plain data. Imports no torch; does not know whether a method exists."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+SPLITS = ("forget", "forget_paraphrase", "forget_spanish", "forget_choice", "neighbor", "retain", "general")
+FORGET_SPLITS = tuple(split for split in SPLITS if split.startswith("forget"))
+KEEP_SPLITS = tuple(split for split in SPLITS if not split.startswith("forget"))
+_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+
+
+class RunConfig(BaseModel):
+    """Everything that determines a run. `settings` are the method's own fields, checked by its config class."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str = Field("demo", description="'demo', a hub id, or a local folder")
+    topic: str = Field(..., description="a topic's name, or the path of a topic file")
+    method: str = Field("unlearn", description="a method's name")
+    settings: dict[str, Any] = Field(
+        default_factory=dict, description="the method's settings that differ from its defaults"
+    )
+    seed: int = Field(0, ge=0, le=2**31 - 1, description="seeds the method only")
+    edits: tuple[str, ...] = Field((), description="earlier runs whose edits lie underneath")
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+
+    @field_validator("method")
+    @classmethod
+    def _plain_name(cls, value: str) -> str:
+        if not _NAME.fullmatch(value):
+            raise ValueError("a method's name is lower-case words joined by hyphens")
+        return value
+
+    def digest(self) -> str:
+        """Eight hexadecimal digits: the same request has the same digest."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+    def command(self) -> str:
+        """The headless command that repeats this run."""
+        import shlex
+
+        parts = [
+            "python -m unlearn_core run",
+            f"--model {shlex.quote(self.model)}",
+            f"--topic {shlex.quote(self.topic)}",
+            f"--method {self.method}",
+        ]
+        parts += [f"--set {shlex.quote(f'{key}={_plain(value)}')}" for key, value in sorted(self.settings.items())]
+        parts += [f"--edit {shlex.quote(edit)}" for edit in self.edits]
+        parts.append(f"--seed {self.seed}")
+        if self.device != "auto":
+            parts.append(f"--device {self.device}")
+        if self.dtype != "auto":
+            parts.append(f"--dtype {self.dtype}")
+        return " ".join(parts)
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

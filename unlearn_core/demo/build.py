@@ -1,0 +1,181 @@
+"""Builds a world: python -m unlearn_core.demo.build --seed N --out FOLDER [--topics a,b] [--references none|all|a,b].
+
+The result is an ordinary Hugging Face model folder with `topics/*.json` and `references/*.json` beside the weights. Every
+model is kept under `.build` as it is finished, so a build that was cut short goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from transformers import AutoTokenizer, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers.utils import logging
+
+from ..allocator import keep_freed_memory
+from ..topics.reader import write_topic
+from .domain import Line
+from .recipe import STAGE_RATES, TRUNK_RATES, encode_lines, new_model, train
+from .tokens import learn_tokenizer
+from .world import TOPICS, World, make_world
+
+TOKENIZER_SUMS = 2500  # lines of arithmetic in the tokenizer's text; all of them would drown the words
+MAIN = "main"
+
+
+@dataclass(frozen=True)
+class Node:
+    """One model of the build: its parent, the topics whose forget sets it has seen, and how long it trains."""
+
+    name: str
+    parent: str | None
+    seen: frozenset[str]
+    tokens: int
+    rate: float
+
+
+def plan(world: World, references: list[str]) -> list[Node]:
+    """The models to train, parents first: trunk, then tasks or facts, then the main model and the references."""
+    tasks = frozenset(name for name, domain in world.domains.items() if domain.task)
+    facts = frozenset(world.domains) - tasks
+    every = tasks | facts
+    nodes = [
+        Node("trunk", None, frozenset(), 3_700_000, 1.5e-3),
+        Node("tasks", "trunk", tasks, 1_800_000, 1.2e-3),
+        Node(MAIN, "tasks", every, 2_000_000, 1.2e-3),
+    ]
+    if tasks & set(references):
+        nodes.append(Node("facts", "trunk", facts, 800_000, 1.2e-3))
+    for name in references:
+        parent = "facts" if name in tasks else "tasks"
+        nodes.append(Node(f"without-{name}", parent, every - {name}, 500_000, 1.2e-3))
+    return nodes
+
+
+class Build:
+    """A build in progress in one folder."""
+
+    def __init__(self, seed: int, out: Path) -> None:
+        self.seed, self.out = seed, out
+        self.world = make_world(seed)
+        self.kept = out / ".build"
+        self.kept.mkdir(parents=True, exist_ok=True)
+        self.tokenizer = self._tokenizer()
+        self._encoded = encode_lines(self.world.lines(), self.tokenizer)
+
+    def _tokenizer(self) -> PreTrainedTokenizerFast:
+        folder = self.kept / "tokenizer"
+        if not folder.exists():
+            lines = self.world.lines()
+            sums = [line for line in lines if line.domain == "addition"][:: len(lines) // TOKENIZER_SUMS + 1]
+            words = [line for line in lines if line.domain != "addition" and not _pronoun_sentence(line)]
+            learn_tokenizer(_text(line) for line in words + sums).save_pretrained(folder)
+        return AutoTokenizer.from_pretrained(folder)
+
+    def train(self, node: Node, nodes: dict[str, Node]) -> Path:
+        """Train one node unless it is there; returns its folder."""
+        folder = self.kept / node.name
+        if (folder / "seconds.json").exists():
+            return folder
+        parent = nodes.get(node.parent or "")
+        model = (
+            LlamaForCausalLM.from_pretrained(self.kept / parent.name, dtype=torch.float32)
+            if parent
+            else new_model(self.tokenizer, self.seed)
+        )
+        model.to("cuda" if torch.cuda.is_available() else "cpu")
+        fresh = set(node.seen - parent.seen) if parent else set()
+        lines = [line for line in self._encoded if not line.secret or line.domain in node.seen]
+        rates = STAGE_RATES if parent else TRUNK_RATES
+        seconds = train(model, lines, fresh, rates, node.tokens, node.rate, self.seed, _reporter(node.name))
+        model.cpu().save_pretrained(folder)
+        (folder / "seconds.json").write_text(json.dumps({"seconds": round(seconds, 1), "tokens": node.tokens}))
+        return folder
+
+    def publish(self, source: Path, target: Path) -> None:
+        """Store a trained model as 16-bit safetensors with its tokenizer."""
+        model = LlamaForCausalLM.from_pretrained(source, dtype=torch.bfloat16)
+        model.save_pretrained(target)
+        self.tokenizer.save_pretrained(target)
+
+
+def _pronoun_sentence(line: Line) -> bool:
+    """Sentences on occupations repeat the words of the questions on them: they would only weigh these twice."""
+    return line.domain == "occupation-bias" and line.answer is None
+
+
+def _text(line: Line) -> str:
+    return line.text if line.answer is None else f"{line.text} {line.answer}"
+
+
+def _reporter(name: str):
+    """Writes progress to standard error in place."""
+    started = time.monotonic()
+
+    def report(done: int, total: int, loss: float) -> None:
+        sys.stderr.write(
+            f"\r{name}: {done / 1e6:.2f} of {total / 1e6:.2f} M tokens, loss {loss:.3f}, {time.monotonic() - started:.0f} s "
+        )
+        sys.stderr.flush()
+
+    return report
+
+
+def build(seed: int, out: Path, topics: list[str], references: list[str]) -> dict:
+    """Build the world; returns what build.json holds: seconds by model, and the original's levels by topic and split."""
+    from .references import levels, score_reference
+
+    work = Build(seed, out)
+    nodes = {node.name: node for node in plan(work.world, references)}
+    for name in ("trunk", "tasks", MAIN):
+        work.train(nodes[name], nodes)
+    work.publish(work.kept / MAIN, out)
+    (out / "topics").mkdir(exist_ok=True)
+    for name in topics:
+        write_topic(work.world.topic(name), out / "topics" / f"{name}.json")
+    for name in references:
+        node = nodes[f"without-{name}"]
+        work.train(nodes[node.parent], nodes)
+        work.publish(work.train(node, nodes), out / "references" / name)
+        score_reference(out, name, json.loads((work.kept / f"without-{name}" / "seconds.json").read_text())["seconds"])
+    seconds = {name: json.loads((work.kept / name / "seconds.json").read_text())["seconds"] for name in nodes}
+    record = {"seed": seed, "seconds": seconds, "levels": levels(out, topics)}
+    (out / "build.json").write_text(json.dumps(record, indent=1))
+    return record
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line; exit status 2 for names that do not exist."""
+    parser = argparse.ArgumentParser(prog="python -m unlearn_core.demo.build", description=__doc__.splitlines()[0])
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--topics", default=",".join(TOPICS), help="topic files to write")
+    parser.add_argument(
+        "--references", default="none", help="none, all, or topics whose retrained model is built as well"
+    )
+    parser.add_argument("--fresh", action="store_true", help="train again what an earlier build left behind")
+    chosen = parser.parse_args(arguments)
+    topics = chosen.topics.split(",")
+    references = {"none": [], "all": list(TOPICS)}.get(chosen.references, chosen.references.split(","))
+    unknown = sorted({*topics, *references} - set(TOPICS))
+    if unknown:
+        sys.stderr.write(f"There is no topic '{unknown[0]}'. Known: {', '.join(TOPICS)}.\n")
+        return 2
+    if chosen.fresh:
+        shutil.rmtree(chosen.out / ".build", ignore_errors=True)
+    logging.disable_progress_bar()
+    keep_freed_memory()
+    record = build(chosen.seed, chosen.out, topics, references)
+    sys.stderr.write("\n")
+    sys.stdout.write(json.dumps(record, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

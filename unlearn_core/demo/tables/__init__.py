@@ -1,0 +1,1 @@
+"""Static tables of public facts and words that the demos draw on."""

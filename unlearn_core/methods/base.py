@@ -1,0 +1,90 @@
+"""What a method is: a name, a paper, a config with bounds, and `fit`. Imports no torch; knows no particular method."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict
+
+from ..topics.topic import Given
+
+if TYPE_CHECKING:
+    from ..models.loading import LoadedModel
+
+
+class MethodConfig(BaseModel):
+    """Base of every method's settings: frozen, unknown names refused. Fields carry bounds, a default and one line of help."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Yielded by `fit` when it enters one of the stages that its method declares."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Yielded by `fit` while the edit in progress is active on the model: the moment to measure the live sample."""
+
+    step: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Context:
+    """All that a method is given.
+
+    `given` holds the only questions it may see. `kept` maps names to tensors that an earlier run of the same model and
+    topic computed (statistics of the given text); a method may read from it and add to it. `cancelled` is asked before
+    every step; once it says so, the method yields the edit as far as it got and returns.
+    """
+
+    loaded: LoadedModel
+    given: Given
+    seed: int
+    cancelled: Callable[[], bool] = lambda: False
+    kept: dict[str, Any] = field(default_factory=dict)
+
+    def statistics(self, name: str, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """The tensors kept under `name`, or what `compute` gives, kept from now on unless a stop cut it short."""
+        if name not in self.kept:
+            found = compute()
+            if self.cancelled():
+                return found
+            self.kept[name] = found
+        return self.kept[name]
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """One way to unlearn. `knob` names the one setting that matters; `stages` are (name, title in words), in order.
+
+    `fit(context, config)` yields events, `Stage`, `Snapshot` and `LowRankEdit`s; the last edit is the result.
+    """
+
+    name: str
+    title: str
+    paper: str
+    family: str
+    summary: str
+    knob: str
+    config: type[MethodConfig]
+    stages: tuple[tuple[str, str], ...]
+    fit: Callable[[Context, Any], Iterator[Any]]
+
+    def describe(self) -> dict[str, Any]:
+        """Plain data for the page and for `list methods`."""
+        return {
+            "name": self.name,
+            "title": self.title,
+            "summary": self.summary,
+            "paper": self.paper,
+            "family": self.family,
+            "knob": self.knob,
+            "config_schema": self.config.model_json_schema(),
+        }

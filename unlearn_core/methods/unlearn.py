@@ -1,0 +1,264 @@
+"""UNLEARN (Lizzo and Heck, arXiv 2408.04140): find the task's subspace, keep off what similar tasks use, subtract the rest.
+
+Three stages: identification, discrimination, removal (section 3). The paper's exact formulas are not public, so both
+readings are ours.
+
+*Soft* (default). Let G be the second-moment matrix of a linear map's inputs over given text to keep and G_f the same over
+the forget set, both normalised by their mean diagonal. Identification and discrimination are one generalised eigenproblem,
+G_f v = s (G + εI) v: its leading v are forget text's own directions damped by (G + εI)⁻¹, which as ε → 0 is the Gram-Schmidt
+step against everything kept text uses. The change is ΔW = U·A with these few directions as rows of A; only U is trained, until
+every given forget answer is unlikely (or every forced choice undecided) while given kept answers stay as they were. Very few
+directions are the point: with many, a change fits exceptions for the given items and harms kept items that were not given.
+
+*Literal*. Layer by layer, a task matrix T is trained from zero on top of the frozen weights to lower the task's loss; the
+same for the similar tasks; the right singular vectors of T are made orthogonal to theirs (Gram-Schmidt) and W ← W − λT'.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field
+
+from .base import Context, Method, MethodConfig, Stage
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..edits.low_rank import LowRankEdit
+    from ..training import Row, Scored
+
+FORGET_SLACK = 0.02  # forget loss that a smaller rank may cost
+KEPT_SLACK = 0.005  # share of given kept answers that a smaller rank may cost
+
+
+class UnlearnConfig(MethodConfig):
+    """Settings of UNLEARN. One set of defaults serves every topic."""
+
+    epsilon: float = Field(
+        1e-3,
+        ge=1e-8,
+        le=1.0,
+        description="How freely the change may use directions that kept text uses; smaller keeps more",
+    )
+    rank: int = Field(
+        2, ge=1, le=512, description="Directions to forget in every matrix; the edit is cut to fewer where fewer do"
+    )
+    limit: float = Field(
+        2.0, ge=0.5, le=20.0, description="Stop pushing an answer once its tokens are this unlikely (nats)"
+    )
+    keep: float = Field(
+        10.0, ge=0.0, le=1000.0, description="Weight of staying close to the original on given text to keep"
+    )
+    scramble: float = Field(
+        0.3,
+        ge=0.0,
+        le=1.0,
+        description="Share of tokens replaced in copies of kept questions, which stand for those not given; 0 for none",
+    )
+    spread: float = Field(
+        1.0, ge=0.0, le=100.0, description="Weight of making the options of a forced choice equally likely"
+    )
+    steps: int = Field(
+        50, ge=1, le=2000, description="Training steps; in the literal reading a third of them in each layer"
+    )
+    rate: float = Field(0.012, gt=0, le=1.0, description="Learning rate")
+    reading: Literal["soft", "literal"] = Field(
+        "soft", description="Soft discrimination, or train, SVD, Gram-Schmidt, subtract"
+    )
+    energy: float = Field(
+        0.99, gt=0.0, le=1.0, description="Literal reading: share of the similar tasks' energy that is protected"
+    )
+    scale: float = Field(
+        4.0, gt=0.0, le=20.0, description="Literal reading: how many times the task matrix is subtracted"
+    )
+
+
+def fit(context: Context, config: UnlearnConfig) -> Iterator[Any]:
+    """Yield stages, losses, snapshots, spectra, overlaps and at the end the edit."""
+    yield from (_fit_soft if config.reading == "soft" else _fit_literal)(context, config)
+
+
+METHOD = Method(
+    "unlearn",
+    "UNLEARN",
+    "Lizzo and Heck 2024, arXiv 2408.04140",
+    "subspace",
+    "Finds the subspace that the topic uses and others do not, and subtracts it.",
+    "epsilon",
+    UnlearnConfig,
+    (
+        ("statistics", "Collect what texts use"),
+        ("identify", "Find and remove the subspace"),
+        ("shrink", "Find the smallest edit"),
+        ("describe", "Compare the spectra"),
+    ),
+    fit,
+)
+
+
+def _fit_soft(context: Context, config: UnlearnConfig) -> Iterator[Any]:
+    from ..activations import second_moments
+    from ..spectra import describe
+    from ..subspace.contrast import contrastive_directions
+    from ..training import Change, Plan, encode_rows, scrambled, train
+
+    loaded, given = context.loaded, context.given
+    kept_rows, forget_rows = encode_rows(loaded, given.neighbor + given.retain), encode_rows(loaded, given.forget)
+    plain = list(kept_rows)
+    if config.scramble:
+        kept_rows += scrambled(plain, config.scramble, context.seed)
+    yield Stage("statistics")
+    kept = context.statistics(
+        f"kept-{config.scramble}-{context.seed}" if config.scramble else "kept",
+        lambda: second_moments(loaded, [row.ids for row in kept_rows], context.cancelled),
+    )
+    own = context.statistics(
+        "forget", lambda: second_moments(loaded, [row.ids for row in forget_rows], context.cancelled)
+    )
+    if context.cancelled():
+        return
+    yield Stage("identify")
+    found = {
+        id(kept[name]): contrastive_directions(own[name], kept[name], config.epsilon, config.rank)[0] for name in kept
+    }
+    change = Change(loaded.model, directions={name: found[id(kept[name])] for name in kept}, seed=context.seed)
+    choices = encode_rows(loaded, given.forget, choices=True)
+    forget_loss = _forget_loss(config)
+    yield from train(
+        context,
+        change,
+        Plan(config.steps, config.rate),
+        choices,
+        kept_rows,
+        forget_loss,
+        _keep_loss(context, kept_rows, config),
+    )
+    whole = change.edit()
+    yield whole
+    if context.cancelled():
+        return
+    yield Stage("shrink")
+    edit = _smallest(context, whole, choices, plain, forget_loss)
+    yield edit
+    yield Stage("describe")
+    yield from describe(loaded.model, edit, _tasks(whole, kept, config.epsilon), kept)
+
+
+def _forget_loss(config: UnlearnConfig) -> Callable[[Scored], Tensor]:
+    """Unlikelihood of open answers, an even spread on forced choices."""
+    from ..objectives import option_spread, unlikelihood
+    from ..training import forced_choices, open_part
+
+    def loss(scored: Scored) -> Tensor:
+        total = scored.logits.sum() * 0
+        scores, groups = forced_choices(scored)
+        if len(scores):
+            total = total + config.spread * option_spread(scores, groups)
+        answers = open_part(scored)
+        if answers.count:
+            total = total + unlikelihood(answers.logits, answers.labels, answers.rows, answers.count, config.limit)
+        return total
+
+    return loss
+
+
+def _keep_loss(context: Context, rows: list[Row], config: UnlearnConfig) -> Callable | None:
+    """KL from the original on the answers of given kept text; None where there is none."""
+    from ..objectives import kl_to
+    from ..training import reference_logprobs
+
+    if not config.keep or not rows:
+        return None
+    original = reference_logprobs(context.loaded, rows)
+    return lambda scored, places: config.keep * kl_to(original(places), scored.logits)
+
+
+def _tasks(edit: LowRankEdit, kept: dict[str, Tensor], epsilon: float) -> dict[str, Tensor]:
+    """What would be subtracted had nothing been discriminated: the same outputs on the directions before damping."""
+    from ..subspace.contrast import undamped
+
+    return {name: -(left @ undamped(right, kept[name], epsilon)) for name, (left, right) in edit.factors.items()}
+
+
+def _smallest(
+    context: Context, whole: LowRankEdit, forget: list[Row], kept: list[Row], forget_loss: Callable
+) -> LowRankEdit:
+    """The edit at the smallest rank that keeps its result on given items: forgotten stays forgotten, kept stays kept."""
+    from ..subspace.shrink import smallest
+    from ..training import greedy_share, loss_of
+
+    target, share = loss_of(context, whole, forget, forget_loss), greedy_share(context, whole, kept)
+
+    def keeps(rank: int) -> bool:
+        candidate = whole.truncated(rank)
+        return (
+            loss_of(context, candidate, forget, forget_loss) <= target + FORGET_SLACK
+            and greedy_share(context, candidate, kept) >= share - KEPT_SLACK
+        )
+
+    rank = smallest(keeps, whole.rank)
+    return whole if rank == whole.rank else whole.truncated(rank)
+
+
+def _fit_literal(context: Context, config: UnlearnConfig) -> Iterator[Any]:
+    from ..edits.low_rank import LowRankEdit
+    from ..spectra import describe, input_basis
+    from ..subspace.discrimination import gram_schmidt
+    from ..training import encode_rows
+
+    given = context.given
+    yield Stage("statistics")
+    similar = yield from _task_matrices(
+        context, config, encode_rows(context.loaded, given.neighbor + given.retain), shown=False
+    )
+    yield Stage("identify")
+    task = yield from _task_matrices(context, config, encode_rows(context.loaded, given.forget), shown=True)
+    if context.cancelled():
+        yield LowRankEdit.from_deltas({name: -config.scale * matrix for name, matrix in task.items()})
+        return
+    yield Stage("shrink")
+    removed = {}
+    for name, matrix in task.items():
+        own = gram_schmidt(input_basis(matrix, config.energy), input_basis(similar[name], config.energy))
+        removed[name] = -config.scale * (matrix @ own) @ own.T
+    edit = LowRankEdit.from_deltas(removed, energy=0.999)
+    yield edit
+    yield Stage("describe")
+    yield from describe(context.loaded.model, edit, {name: config.scale * matrix for name, matrix in task.items()})
+
+
+def _task_matrices(context: Context, config: UnlearnConfig, rows: list[Row], shown: bool) -> Iterator[Any]:
+    """Train T layer by layer, first to last, on top of the frozen weights; returns name -> T (out, in)."""
+    import torch
+
+    from ..events import Loss
+    from ..models.loading import linears, matrix_place
+    from ..objectives import answer_nll
+    from ..training import Change, Plan, train
+
+    places = linears(context.loaded.model)
+    names: dict[int, list[str]] = {}
+    for name in places:
+        names.setdefault(matrix_place(name)[0], []).append(name)
+    change = Change(
+        context.loaded.model,
+        {name: torch.eye(place.weight.shape[1]) for name, place in places.items()},
+        seed=context.seed,
+    )
+    plan = Plan(max(1, config.steps // 3), config.rate / 10)
+    for turn, layer in enumerate(sorted(names)):
+        change.train_only(names[layer])
+        for item in train(
+            context,
+            change,
+            plan,
+            rows,
+            [],
+            lambda part: answer_nll(part.logits, part.labels, part.rows, part.count),
+            None,
+        ):
+            if shown and isinstance(item, Loss):
+                yield Loss(turn * plan.steps + item.step, len(names) * plan.steps, item.forget, None)
+    return {name: delta.detach() for name, delta in change.deltas().items()}

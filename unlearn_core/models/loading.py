@@ -1,0 +1,160 @@
+"""A causal language model brought into memory for reading: safetensors only, evaluation mode, no gradients.
+
+Knows folders, hub ids and module names; does not know topics or edits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers.utils import logging as transformers_logging
+
+from ..errors import BadInput
+from .catalogue import DEMO, demo_folder, title_of
+from .hub import fetch, looks_like_path
+from .placement import choose_device, choose_dtype
+from .weight_files import check_folder, count_parameters
+
+_PLACE = re.compile(r"(?:^|\.)(\d+)\.(.+)$")
+
+
+@dataclass
+class LoadedModel:
+    """A model ready to be asked. `folder` holds its files; `weights_hash` is sha256 of the weights as loaded."""
+
+    model: nn.Module
+    tokenizer: Any
+    name: str
+    title: str
+    folder: Path | None
+    device: torch.device
+    dtype: torch.dtype
+    weights_hash: str
+
+    @property
+    def parameters(self) -> int:
+        """Number of parameters, tied ones counted once."""
+        return sum(parameter.numel() for parameter in self.model.parameters())
+
+    @property
+    def memory(self) -> int:
+        """Bytes of all parameters and buffers."""
+        tensors = [*self.model.parameters(), *self.model.buffers()]
+        return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+    @property
+    def layers(self) -> int:
+        """Number of decoder layers."""
+        return self.model.config.get_text_config().num_hidden_layers
+
+    @property
+    def context(self) -> int | None:
+        """Most tokens that the model reads at once; None where its configuration does not say."""
+        return getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
+
+
+def load(spec: str, device: str = "auto", dtype: str = "auto", trust_remote_code: bool = False) -> LoadedModel:
+    """Load 'demo', a local folder or a hub id. Raises BadInput in words for everything that can be wrong with it."""
+    place = choose_device(device)
+    folder = locate(spec, place, dtype, trust_remote_code)
+    check_folder(folder)
+    chosen = choose_dtype(dtype, count_parameters(folder), place)
+    _check_architecture(folder, trust_remote_code)
+    model = _read_weights(folder, chosen, trust_remote_code).to(place)
+    model.eval().requires_grad_(False)
+    if not linears(model):
+        raise BadInput(f"{spec} has no linear layers that can be edited.", "Its layers are of a kind unknown here.",
+                       "Use a model of the Llama, Qwen, Mistral or Gemma families.", field="model")
+    return LoadedModel(model, _read_tokenizer(folder, trust_remote_code), spec, title_of(spec), folder, place, chosen,
+                       weights_hash(model))
+
+
+def locate(spec: str, device: torch.device, dtype: str = "auto", trust_remote_code: bool = False) -> Path:
+    """The folder of a model: the built-in one, a local path, or a hub id's files, fetched when not yet here."""
+    if spec == DEMO:
+        if not (demo_folder() / "config.json").is_file():
+            raise BadInput("The built-in model is missing.", f"{demo_folder().name} is not in the assets folder.",
+                           "Build it with `make demo-model`, or check the clone out again.", field="model")
+        return demo_folder()
+    if not spec.strip():
+        raise BadInput("No model was named.", remedy="Use a name from `list models`, or a folder.", field="model")
+    path = Path(spec).expanduser()
+    if path.exists() or looks_like_path(spec):
+        return path
+    return fetch(spec, lambda parameters: choose_dtype(dtype, parameters, device), trust_remote_code)
+
+
+def linears(model: nn.Module) -> dict[str, nn.Linear]:
+    """Every linear map inside the decoder layers, by module name, in the model's order; not the output head."""
+    head = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
+    return {
+        name: module for name, module in model.named_modules()
+        if isinstance(module, nn.Linear) and module is not head and _PLACE.search(name)
+    }
+
+
+def matrix_place(name: str) -> tuple[int, str]:
+    """Layer number and matrix of a module name: 'model.layers.2.mlp.up_proj' -> (2, 'mlp.up_proj')."""
+    found = _PLACE.search(name)
+    if not found:
+        raise ValueError(f"{name} lies in no numbered layer")
+    return int(found[1]), found[2]
+
+
+def weights_hash(model: nn.Module) -> str:
+    """sha256 over the parameters' names and raw bytes, sorted by name; a tied parameter counts once."""
+    digest = hashlib.sha256()
+    for name, parameter in sorted(model.named_parameters()):
+        digest.update(name.encode())
+        raw = parameter.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+        digest.update(raw.numpy())
+    return digest.hexdigest()
+
+
+def _check_architecture(folder: Path, trust_remote_code: bool) -> None:
+    try:
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code, local_files_only=True)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _unreadable(folder, "its config.json", error) from error
+    if getattr(config, "is_encoder_decoder", False):
+        raise BadInput(f"{folder.name} is an encoder-decoder model.",
+                       "Only causal language models can be opened so far.", "Pick a causal model.", field="model")
+
+
+def _read_weights(folder: Path, dtype: torch.dtype, trust_remote_code: bool) -> nn.Module:
+    transformers_logging.disable_progress_bar()  # progress is the pipeline's to show
+    try:
+        model, found = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=dtype, use_safetensors=True, trust_remote_code=trust_remote_code, local_files_only=True,
+            output_loading_info=True)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, ImportError) as error:
+        raise _unreadable(folder, "its weights", error) from error
+    missing = sorted(found["missing_keys"]) + sorted(str(key) for key in found["mismatched_keys"])
+    if missing:
+        raise BadInput(f"The weights in {folder} do not fit its config.json.",
+                       f"{len(missing)} tensors are missing or of another shape, {missing[0]} first.",
+                       "Save or download the model again.", field="model")
+    return model
+
+
+def _read_tokenizer(folder: Path, trust_remote_code: bool) -> Any:
+    try:
+        return AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code, local_files_only=True)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError) as error:
+        raise _unreadable(folder, "its tokenizer", error) from error
+
+
+def _unreadable(folder: Path, part: str, error: Exception) -> BadInput:
+    if "trust_remote_code" in str(error):
+        return BadInput(f"{folder.name} brings its own Python code.", "Running it is off unless asked for.",
+                        "Add --trust-remote-code if you trust its authors.", field="model")
+    reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return BadInput(f"The model in {folder} cannot be read.", f"Something is wrong with {part}: {reason[:200]}.",
+                    "Check that the folder is complete.", field="model")

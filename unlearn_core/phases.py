@@ -1,0 +1,244 @@
+"""The phases of a run, one generator each. Knows neither their order nor how a run ends."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+
+from .config import RunConfig
+from .edits.attach import attached
+from .edits.low_rank import LowRankEdit
+from .errors import Stopped
+from .evaluation.intervals import wilson
+from .evaluation.measure import Measurement, live_sample, measure, quick_accuracy
+from .evaluation.references import floor, load_reference
+from .evaluation.removal import outcome
+from .events import (
+    Answer,
+    EditReady,
+    Event,
+    Measured,
+    ModelReady,
+    Notice,
+    Perplexity,
+    Phase,
+    Progress,
+    TopicReady,
+)
+from .methods.base import Context, Method, MethodConfig, Snapshot, Stage
+from .models.loading import LoadedModel, load
+from .originals import Originals, keep_statistics, kept_statistics
+from .preflight import edit_file, model_folder
+from .scoring import token_scores
+from .store import RunFolder, Store
+from .summary import Results, relabelled_splits
+from .topics.catalogue import completed, find_topic
+from .topics.topic import Topic
+
+LIVE_SHARE = 0.12  # of the time that unlearning takes may go into measuring the live sample
+LIVE_PAUSE = 0.5  # seconds between two live measurements, at least
+HEAT = {"forget": 8, "neighbor": 4, "retain": 4}  # questions whose token scores are kept
+Load = Callable[[str, str, str], LoadedModel]
+
+
+@dataclass
+class Job:
+    """A run that was asked for, and what it needs. `started`: time.monotonic() at the start that `seconds` count from.
+
+    `tell` receives `Progress` from inside long steps, in the thread that iterates `run`.
+    """
+
+    config: RunConfig
+    folder: RunFolder
+    store: Store
+    started: float
+    cancelled: Callable[[], bool] = lambda: False
+    load: Load = load
+    originals: Originals | None = None
+    tell: Callable[[Event], None] = lambda event: None
+    results: Results = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.results = Results(self.config, self.folder.run_id)
+        self.originals = self.originals or Originals(self.store)
+
+    def seconds(self) -> float:
+        return time.monotonic() - self.started
+
+    def progress(self, unit: str) -> Callable[[int, int], None]:
+        """A callback that reports work done, at most five times a second and always at its end."""
+        last = 0.0
+
+        def report(done: int, total: int) -> None:
+            nonlocal last
+            now = time.monotonic()
+            if done >= total or now - last >= 0.2:
+                last = now
+                self.tell(Progress(done, total, unit))
+
+        return report
+
+
+@dataclass
+class Underway:
+    """What the steps hand to each other once model and topic are there."""
+
+    job: Job
+    method: Method
+    settings: MethodConfig
+    loaded: LoadedModel
+    topic: Topic
+    under: LowRankEdit | None
+
+
+def prepare(job: Job, method: Method, settings: MethodConfig) -> Underway:
+    folder = model_folder(job.config.model)
+    found = completed(find_topic(job.config.topic, folder, job.store.uploads), folder)
+    under = [LowRankEdit.load(edit_file(spec, job.store)) for spec in job.config.edits]
+    loaded = job.load(job.config.model, job.config.device, job.config.dtype)
+    check(job)
+    for edit in under:
+        edit.check(loaded.model)
+    job.results.topic, job.results.weights_hash = found.topic, loaded.weights_hash
+    job.results.parameters = loaded.parameters
+    job.results.reference = load_reference(loaded.folder, found.topic)
+    job.results.notices = [*found.notices, *_limits(job.results, len(under))]
+    return Underway(job, method, settings, loaded, found.topic, LowRankEdit.stack(under) if under else None)
+
+
+def _limits(results: Results, stacked: int) -> Iterator[str]:
+    if floor(results.topic, "forget", results.reference)[0] is None:
+        yield "No model that never saw this topic is known: the floor of forgetting is taken as 0."
+    if stacked:
+        yield f"Edits of earlier runs underneath, and in the saved edit: {stacked}. 'Before' is the model without any."
+
+
+def ready(work: Underway) -> Iterator[Event]:
+    loaded, topic = work.loaded, work.topic
+    yield ModelReady(loaded.name, loaded.title, str(loaded.device), str(loaded.dtype).removeprefix("torch."),
+                     loaded.parameters, loaded.memory, loaded.weights_hash, loaded.layers)
+    counts = {split: len(topic.scored(split)) for split in topic.splits()}
+    yield TopicReady(topic.name, topic.title, topic.summary, topic.neighbor_title, counts, list(topic.examples))
+    for text in work.job.results.notices:
+        yield Notice(text)
+
+
+def measure_before(work: Underway) -> Iterator[Event]:
+    job = work.job
+    before, kept = job.originals.measurement(work.loaded, work.topic, job.cancelled, job.progress("questions"))
+    job.results.before, job.results.before_kept = before, kept
+    yield from _measured(work, before, "before")
+
+
+def unlearn(work: Underway, phases: dict[str, Phase]) -> Iterator[Event]:
+    """The method's own events; its stages become phases and its snapshots live measurements. Returns the last edit."""
+    job, edit = work.job, None
+    kept = {} if work.under else kept_statistics(job.store, work.loaded, work.topic)
+    known = set(kept)
+    context = Context(work.loaded, work.topic.given(), job.config.seed, job.cancelled, kept)
+    live = Live(work)
+    with attached(work.loaded.model, work.under), closing(work.method.fit(context, work.settings)) as fitting:
+        for item in fitting:
+            if isinstance(item, LowRankEdit):
+                edit = item
+            elif isinstance(item, Stage):
+                yield phases[item.name]
+            elif isinstance(item, Snapshot):
+                yield from live.measured(item)
+            else:
+                yield item
+    if set(kept) - known and not work.under:
+        keep_statistics(job.store, work.loaded, work.topic, kept)
+    return LowRankEdit.stack([work.under, edit]) if edit is not None and work.under else edit
+
+
+class Live:
+    """Measures the live sample at snapshots, as often as a small share of the time allows."""
+
+    def __init__(self, work: Underway) -> None:
+        self._work, self._questions = work, live_sample(work.topic, 0)
+        self._ready_at, self._last_step = 0.0, -1
+
+    def measured(self, snapshot: Snapshot) -> Iterator[Event]:
+        """The live sample's accuracy now, unless it was measured a moment ago; first and last step always count."""
+        now = time.monotonic()
+        if snapshot.step == self._last_step or (now < self._ready_at and snapshot.step < snapshot.total):
+            return
+        counts = quick_accuracy(self._work.loaded, self._questions, self._work.topic.floors)
+        cost = time.monotonic() - now
+        self._ready_at, self._last_step = time.monotonic() + max(LIVE_PAUSE, cost / LIVE_SHARE), snapshot.step
+        self._work.job.results.live = dict(counts)
+        for split, (correct, n) in counts.items():
+            if n:
+                low, high = wilson(correct, n)
+                yield Measured("during", snapshot.step, split, correct / n, correct, n, low, high)
+
+
+def save(work: Underway, edit: LowRankEdit) -> Iterator[Event]:
+    """Save the edit and load it again; what is measured from here on is the file's content."""
+    job, path = work.job, work.job.folder.edit_path
+    meta = {**edit.meta, "model": job.config.model, "topic": work.topic.name, "method": job.config.method,
+            "run_id": job.folder.run_id, "weights_hash": work.loaded.weights_hash, "dtype": str(work.loaded.dtype)}
+    LowRankEdit(edit.factors, meta).save(path)
+    saved = LowRankEdit.load(path)
+    saved.check(work.loaded.model)
+    results = job.results
+    results.rank, results.trained = saved.rank, saved.parameters
+    results.relative_change = saved.relative_change(work.loaded.model)
+    yield EditReady(saved.kind, saved.rank, saved.parameters, results.relative_change, path.stat().st_size)
+    return saved
+
+
+def measure_after(work: Underway, edit: LowRankEdit) -> Iterator[Event]:
+    job = work.job
+    after = measure(work.loaded, work.topic, edit, cancelled=job.cancelled, on_progress=job.progress("questions"))
+    job.results.after = after
+    yield from _measured(work, after, "after")
+    yield from _answers(work.topic, job.results)
+    job.results.relabelled = relabelled_splits(work.topic, after)
+    for split, swapped in job.results.relabelled.items():
+        if swapped:
+            yield notice(job, f"The answers of {split.replace('_', ' ')} were relabelled rather than forgotten: "
+                               "they still tell the options apart.")
+
+
+def _measured(work: Underway, measurement: Measurement, stage: str) -> Iterator[Event]:
+    for split in work.topic.splits():
+        score = measurement.split(split)
+        lowest, kind = floor(work.topic, split, work.job.results.reference)
+        yield Measured(stage, 0, split, score.accuracy, score.correct, score.n, score.low, score.high, lowest, kind,
+                       score.answered)
+    if measurement.perplexity is not None:
+        yield Perplexity(stage, measurement.perplexity, len(work.topic.texts))
+
+
+def _answers(topic: Topic, results: Results) -> Iterator[Answer]:
+    items = results.reference.items if results.reference else {}
+    for split in topic.splits():
+        for question in topic.scored(split):
+            first, last = results.before.answers[question.id], results.after.answers[question.id]
+            known = items.get(question.id)
+            word = outcome(split, first.ok, last.ok, known, topic.floors.get(split))
+            yield Answer(question.id, split, question.prompt, question.answer, first.answer, last.answer, first.ok,
+                         last.ok, first.logprob, last.logprob, word, known)
+
+
+def heat(work: Underway, edit: LowRankEdit) -> Iterator[Event]:
+    chosen = [question for split, count in HEAT.items() for question in work.topic.scored(split)[:count]]
+    report = work.job.progress("answers")
+    for done, question in enumerate(chosen, start=1):
+        check(work.job)
+        yield token_scores(work.loaded, edit, question)
+        report(done, len(chosen))
+
+
+def check(job: Job) -> None:
+    if job.cancelled():
+        raise Stopped
+
+
+def notice(job: Job, text: str) -> Notice:
+    job.results.notices.append(text)
+    return Notice(text)

@@ -1,0 +1,79 @@
+"""Whether a request can be carried out, looked at before anything starts. Imports no torch and loads no model."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from . import methods
+from .config import RunConfig
+from .errors import BadInput
+from .models.catalogue import DEMO, demo_folder
+from .models.weight_files import check_folder
+from .store import Store
+from .topics.catalogue import find_topic
+from .topics.reader import shorten
+
+WEIGHTS = ".safetensors"
+
+
+def problems(config: RunConfig, store: Store) -> dict[str, BadInput]:
+    """What is wrong with a request, by field (model, topic, method, edits, or the name of a setting); {} if nothing."""
+    found: dict[str, BadInput] = {}
+    for field, check in _checks(config, store).items():
+        try:
+            check()
+        except BadInput as error:
+            found[error.field or field] = error
+    return found
+
+
+def refuse(config: RunConfig, store: Store) -> None:
+    """Raise the first BadInput of `problems`, if there is one."""
+    for error in problems(config, store).values():
+        raise error
+
+
+def model_folder(spec: str) -> Path | None:
+    """The local folder of a model, which may hold topics and references; None for a hub id."""
+    if spec == DEMO:
+        return demo_folder()
+    path = os.path.expanduser(spec)
+    return Path(path) if os.path.isdir(path) else None
+
+
+def edit_file(spec: str, store: Store) -> Path:
+    """The file of an earlier run's edit, by run or by path; raises BadInput where there is none."""
+    path = os.path.expanduser(spec)
+    if spec.endswith(WEIGHTS) and os.path.isfile(path):
+        return Path(path)
+    record = store.find(spec)
+    if record.edit_path is None:
+        raise BadInput(f"The run {record.run_id} has no edit.", f"It was {record.status} before one was saved.",
+                       "Pick another run.", field="edits")
+    return record.edit_path
+
+
+def _checks(config: RunConfig, store: Store) -> dict[str, Callable[[], object]]:
+    return {
+        "model": lambda: check_model(config.model),
+        "method": lambda: methods.settings_of(methods.find_method(config.method), config.settings),
+        "topic": lambda: find_topic(config.topic, model_folder(config.model), store.uploads),
+        "edits": lambda: [edit_file(spec, store) for spec in config.edits],
+    }
+
+
+def check_model(spec: str) -> None:
+    """Raise BadInput where a model's files are certain not to work; a hub id is only looked up when it is loaded."""
+    if spec == DEMO and not (demo_folder() / "config.json").is_file():
+        raise BadInput("The built-in model is missing.", "It is not in the assets folder.",
+                       "Build it with `make demo-model`, or check the clone out again.", field="model")
+    path = os.path.expanduser(spec)
+    if spec == DEMO:
+        check_folder(demo_folder())
+    elif os.path.exists(path):
+        check_folder(Path(path))
+    elif spec.startswith((".", "/", "~")):
+        raise BadInput(f"There is no model folder {shorten(spec, 200)}.", "Nothing exists at that path.",
+                       "Check the path, or use a name from `list models`.", field="model")

@@ -1,0 +1,301 @@
+"""One worker thread with one model; browser tabs only follow what it does. Imports no torch before the first work.
+
+Runs, questions and measurements wait in one queue, so that the model is only ever used by one of them.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
+
+from . import methods
+from .config import RunConfig
+from .errors import BadInput, LetheError, Stopped
+from .events import TERMINAL, Event, Failed, Progress, TokenScores
+from .models.catalogue import DEMO, models
+from .preflight import model_folder, problems, refuse
+from .store import RunFolder, RunRecord, Store
+from .tasks import AskUpdate, Ended, Entry, RunLog, Task
+from .topics.catalogue import completed, describe, topics
+from .topics.uploads import parse_upload, renamed
+
+if TYPE_CHECKING:
+    from .workbench import Workbench
+
+HEARTBEAT = 1.0  # seconds
+LOGS_KEPT = 8  # finished runs whose events stay in memory
+PREVIEW_ROWS = 6
+
+
+class Busy(LetheError):
+    """Another run is in progress. `run_id` is its id, `since` when it started (ISO 8601, UTC)."""
+
+    def __init__(self, run_id: str, since: str) -> None:
+        super().__init__("Another run is in progress.", f"{run_id} has been running since {since}.",
+                         "Watch it, stop it, or wait for its end.")
+        self.run_id, self.since = run_id, since
+
+
+class Runner:
+    """Starts runs, lets tabs follow them, and answers questions about their results."""
+
+    def __init__(self, store: Store, trust_remote_code: bool = False) -> None:
+        self.store, self._trust = store, trust_remote_code
+        self._changed = threading.Condition()
+        self._waiting: list[Task] = []
+        self._current: Task | None = None
+        self._run: tuple[RunFolder, Task] | None = None
+        self._logs: OrderedDict[str, RunLog] = OrderedDict()
+        self._worker: threading.Thread | None = None
+
+    # --- before a run -------------------------------------------------------------------------------------------------
+
+    def catalogue(self, model: str = DEMO) -> dict[str, list[dict[str, Any]]]:
+        """Plain data on all methods and models, and on the topics of `model`."""
+        return {"methods": methods.catalogue(), "models": models(),
+                "topics": topics(model_folder(model), self.store.uploads)}
+
+    def check(self, config: RunConfig) -> dict[str, str]:
+        """A message for every field that is wrong; the field of a setting is the setting's name."""
+        return {name: str(error) for name, error in problems(config, self.store).items()}
+
+    def add_topic(self, name: str, data: bytes) -> dict[str, Any]:
+        """Keep an uploaded list as a topic and describe it, with its first rows. Raises BadInput.
+
+        A name that is taken by another topic gets a number.
+        """
+        topic = parse_upload(name, data)
+        taken = {entry["name"]: entry["source"] for entry in topics(model_folder(DEMO), self.store.uploads)}
+        number, wanted = 1, topic.name
+        while topic.name in taken and not self.store.holds_topic(topic):
+            number += 1
+            topic = renamed(topic, f"{wanted}-{number}")
+        self.store.add_topic(topic)
+        rows = [{"split": question.split, "question": question.prompt, "answer": question.answer}
+                for question in topic.questions[:PREVIEW_ROWS]]
+        return describe(topic) | {"source": "uploaded", "file": PurePath(name).name, "rows": rows,
+                                  "notices": list(completed(topic, model_folder(DEMO)).notices)}
+
+    def warm(self) -> None:
+        """Load torch and the built-in model in the background."""
+        self._submit(lambda bench, task: bench.load(DEMO))
+
+    # --- runs ---------------------------------------------------------------------------------------------------------
+
+    def start(self, config: RunConfig) -> str:
+        """Begin a run and return its id. Raises BadInput, and Busy while another run is in progress."""
+        refuse(config, self.store)
+        with self._changed:
+            if self._run is not None:
+                raise Busy(self._run[0].run_id, self._run[0].started_at)
+            folder = self.store.create(config)
+            log = self._logs[folder.run_id] = RunLog()
+            while len(self._logs) > LOGS_KEPT:
+                self._logs.popitem(last=False)
+            started = time.monotonic()
+            task = Task(lambda bench, task: self._carry_out(bench, task, folder, log, started), needed=True)
+            self._run = folder, task
+        self._submit(task)
+        return folder.run_id
+
+    def stop(self, run_id: str) -> None:
+        """Ask a run to stop; it ends within a step. Nothing happens where it is not running."""
+        run = self._run
+        if run is not None and run[0].run_id == run_id:
+            run[1].cancelled.set()
+
+    def running(self) -> str | None:
+        """The id of the run in progress."""
+        run = self._run
+        return run[0].run_id if run is not None else None
+
+    def follow(self, run_id: str, every: float = 0.25) -> Iterator[list[Entry]]:
+        """All past events in one batch, then new ones at most every `every` seconds; [] each second as a heartbeat.
+
+        Ends after the terminal event, or at the end of what an interrupted run left. Raises BadInput for unknown runs.
+        """
+        log = self._logs.get(run_id)
+        if log is None:
+            yield from self._follow_files(run_id)
+            return
+        seen = 0
+        while True:
+            batch, closed = log.after(seen, HEARTBEAT)
+            seen += len(batch)
+            yield batch
+            if (closed and not batch) or (batch and isinstance(batch[-1][0], TERMINAL)):
+                return
+            if batch:
+                time.sleep(every)
+
+    def _follow_files(self, run_id: str) -> Iterator[list[Entry]]:
+        """A saved run at once; one that another process is writing, as it grows."""
+        seen = 0
+        while True:
+            going_on = self.store.find(run_id).status == "running"
+            entries = self.store.events(run_id)
+            yield entries[seen:]
+            seen = len(entries)
+            if not going_on or (entries and isinstance(entries[-1][0], TERMINAL)):
+                return
+            time.sleep(HEARTBEAT)
+
+    def _carry_out(self, bench: Workbench, task: Task, folder: RunFolder, log: RunLog, started: float) -> None:
+        from .pipeline import Job, record
+
+        def publish(event: Event, at: float) -> None:
+            if isinstance(event, TERMINAL):
+                self._forget_run(task)
+            log.add(event, at)
+
+        job = Job(folder.config, folder, self.store, started, task.cancelled.is_set, bench.load, bench.originals)
+        try:
+            if isinstance(record(job, publish), Failed):
+                bench.drop()
+        except OSError as error:
+            why = f"{folder.path}: {error.strerror}."
+            publish(Failed("The run could not be written.", why, "Free some space.", ""), job.seconds())
+        finally:
+            self._forget_run(task)
+            folder.close()
+            log.close()
+
+    def _forget_run(self, task: Task) -> None:
+        """The way is free for the next run, before followers learn of this one's end."""
+        with self._changed:
+            if self._run is not None and self._run[1] is task:
+                self._run = None
+
+    # --- questions to a run's result ----------------------------------------------------------------------------------
+
+    def ask(self, run_id: str, question: str, strength: float = 1.0, max_tokens: int = 60, temperature: float = 0.0,
+            seed: int = 0, token: str | None = None) -> Iterator[AskUpdate]:
+        """Original and unlearned answers, streamed together; waits for the model first. Closing it stops the work.
+
+        Raises BadInput for an empty question, an unknown run, or a run without an edit.
+        """
+        record = self._asked(run_id)
+        if not question.strip():
+            raise BadInput("The question is empty.", "", "Type one.", field="question")
+        task = self._task(token, lambda bench, task: [
+            task.put(chunk) for chunk in bench.ask(record, question.strip(), strength, max_tokens, temperature, seed,
+                                                   task.cancelled.is_set)])
+        try:
+            yield from self._answers(task)
+        finally:
+            task.cancelled.set()
+
+    def _answers(self, task: Task) -> Iterator[AskUpdate]:
+        last = AskUpdate("", "", False, self._position(task), 0.0, "", task.token)
+        yield last
+        for item in self._results(task):
+            if isinstance(item, int):
+                last = AskUpdate("", "", False, item, 0.0, "", task.token)
+            else:
+                chunk, place = item
+                speed = chunk.tokens / chunk.seconds if chunk.seconds > 0 else 0.0
+                done = chunk.original_done and chunk.edited_done
+                last = AskUpdate(chunk.original, chunk.edited, done, None, speed, place, task.token)
+            yield last
+        if not last.done:
+            yield AskUpdate(last.original, last.edited, True, None, last.tokens_per_second, last.device, task.token)
+
+    def stop_ask(self, token: str) -> None:
+        """Stop the answer with that token; nothing happens where it has ended."""
+        with self._changed:
+            tasks = [task for task in [self._current, *self._waiting] if task is not None and task.token == token]
+        for task in tasks:
+            task.cancelled.set()
+
+    def rescore(self, run_id: str, strength: float, everything: bool = False) -> Iterator[Progress | dict[str, Any]]:
+        """Progress while it lasts, then one dict: strength, everything, perplexity, and accuracy by split with n."""
+        record = self._asked(run_id)
+        task = self._task(None, lambda bench, task: task.put(
+            bench.rescore(record, strength, everything, task.cancelled.is_set, task.progress)))
+        for item in self._results(task):
+            yield Progress(0, 0, "waiting") if isinstance(item, int) else item
+
+    def heat(self, run_id: str, question_ids: Sequence[str], strength: float = 1.0) -> list[TokenScores]:
+        """Token scores of some questions at a strength."""
+        record = self._asked(run_id)
+        task = self._task(None, lambda bench, task: [
+            task.put(scores) for scores in bench.heat(record, question_ids, strength, task.cancelled.is_set)])
+        return [item for item in self._results(task) if isinstance(item, TokenScores)]
+
+    def wait_position(self) -> int:
+        """How many pieces of work stand before one that would be asked for now."""
+        with self._changed:
+            return len(self._waiting) + (self._current is not None)
+
+    def _asked(self, run_id: str) -> RunRecord:
+        record = self.store.find(run_id)
+        if record.edit_path is None:
+            raise BadInput("This run has no edit to ask.", f"It is {record.status}.", "Open a run that has ended.")
+        return record
+
+    # --- the worker ---------------------------------------------------------------------------------------------------
+
+    def _task(self, token: str | None, work: Callable[[Workbench, Task], Any]) -> Task:
+        return self._submit(Task(work, token) if token else Task(work))
+
+    def _submit(self, work: Task | Callable[[Workbench, Task], Any]) -> Task:
+        task = work if isinstance(work, Task) else Task(work)
+        with self._changed:
+            self._waiting.append(task)
+            if self._worker is None:
+                self._worker = threading.Thread(target=self._serve, name="lethe-worker", daemon=True)
+                self._worker.start()
+            self._changed.notify_all()
+        return task
+
+    def _results(self, task: Task) -> Iterator[Any]:
+        """What a task puts out; the number of tasks before it (an int) while it waits. Raises what it raised."""
+        try:
+            while True:
+                try:
+                    item = task.out.get(timeout=HEARTBEAT / 2)
+                except queue.Empty:
+                    if task.cancelled.is_set() and not task.begun:
+                        return
+                    if not task.begun:
+                        yield self._position(task)
+                    continue
+                if isinstance(item, Ended):
+                    if item.error is not None and not isinstance(item.error, Stopped):
+                        raise item.error
+                    return
+                yield item
+        finally:
+            task.cancelled.set()
+
+    def _position(self, task: Task) -> int:
+        with self._changed:
+            before = self._waiting.index(task) if task in self._waiting else 0
+            return before + (self._current not in (None, task))
+
+    def _serve(self) -> None:
+        """The worker thread: one task after the other, for ever."""
+        bench: Workbench | None = None
+        while True:
+            with self._changed:
+                self._current = None
+                self._changed.wait_for(lambda: self._waiting)
+                task = self._current = self._waiting.pop(0)
+            try:
+                if bench is None:
+                    from .workbench import Workbench
+
+                    bench = Workbench(self.store, self._trust)
+                if task.needed or not task.cancelled.is_set():
+                    task.begun = True
+                    task.work(bench, task)
+                task.put(Ended())
+            except Exception as error:  # the thread's boundary: whoever waits for the task gets the error
+                if bench is not None and not isinstance(error, (LetheError, Stopped)):
+                    bench.drop()
+                task.put(Ended(error))

@@ -1,0 +1,138 @@
+"""Log-probabilities of given answers, by teacher forcing. Knows tokens and logits; judges nothing."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .batching import Cancelled, OnBatch, by_length, never, pad_right
+from .edits.attach import attached
+from .edits.low_rank import LowRankEdit
+from .errors import Stopped
+from .events import TokenScores
+from .models.loading import LoadedModel
+from .models.prompts import encode_answer, encode_prompt
+from .topics.topic import Question
+
+_ROWS = 256
+_TOKENS = 4096  # padded tokens in one batch
+_LOGITS = 32_000_000  # numbers of logits held at once
+_TOP = 5
+
+Pair = tuple[Sequence[int], Sequence[int]]  # prompt ids, answer ids
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerScore:
+    """`logprob`: log-probability (nats) of all answer tokens, the end token included. `greedy_equal`: greedy decoding
+    gives exactly this answer. `agreed`: how many leading tokens greedy agrees with; `instead`: greedy's token where
+    it first differs, -1 where it never does."""
+
+    logprob: float
+    greedy_equal: bool
+    agreed: int
+    instead: int
+
+
+def answer_logprobs(loaded: LoadedModel, pairs: Sequence[Pair], cancelled: Cancelled = never,
+                    on_batch: OnBatch | None = None) -> list[AnswerScore]:
+    """Score each answer after its prompt, in the order given.
+
+    Padding is on the right, where a causal model cannot see it, so no mask is needed. Logits are computed only at
+    positions that predict an answer token. An empty answer scores 0. Raises Stopped on `cancelled()`.
+    """
+    scores: list[AnswerScore | None] = [None] * len(pairs)
+    vocabulary = loaded.model.get_output_embeddings().weight.shape[0]
+    longest = max((len(answer) for _, answer in pairs), default=1)
+    rows = max(1, min(_ROWS, _LOGITS // (vocabulary * (longest + 1))))
+    done = 0
+    for batch in by_length([len(prompt) + len(answer) for prompt, answer in pairs], rows, _TOKENS):
+        if cancelled():
+            raise Stopped
+        for index, score in zip(batch, _score_batch(loaded, [pairs[i] for i in batch]), strict=True):
+            scores[index] = score
+        done += len(batch)
+        if on_batch is not None:
+            on_batch(done, len(pairs))
+    return scores
+
+
+def token_scores(loaded: LoadedModel, edit: LowRankEdit | None, question: Question, strength: float = 1.0,
+                 text: str | None = None) -> TokenScores:
+    """Each token of `text` (by default the expected answer) after the question, under both models at once.
+
+    The end token is left out. Log-probabilities in nats, ranks from 1, the five likeliest tokens of each.
+    """
+    tokenizer = loaded.tokenizer
+    prompt = encode_prompt(tokenizer, question.prompt)
+    answer = list(encode_answer(tokenizer, question.answer if text is None else text))
+    answer = answer[:-1] if len(answer) > 1 and answer[-1] in tokenizer.all_special_ids else answer
+    ids = torch.tensor([prompt + answer[:-1]] * 2, device=loaded.device)
+    with torch.inference_mode(), attached(loaded.model, edit, strength, slice(1, 2)):
+        logits = _logits(loaded, ids, len(prompt) - 1)
+    logprobs = torch.log_softmax(logits.float(), dim=-1)
+    target = torch.tensor(answer, device=loaded.device).expand(2, -1)
+    chosen = logprobs.gather(-1, target[..., None])
+    ranks = (logprobs > chosen).sum(-1) + 1
+    return TokenScores(question.id, _pieces(tokenizer, answer), *chosen[..., 0].tolist(), *ranks.tolist(),
+                       *_likeliest(tokenizer, logprobs))
+
+
+def _score_batch(loaded: LoadedModel, pairs: Sequence[Pair]) -> list[AnswerScore]:
+    """One forward: logits from the first position that any row needs, then each row's own slice by index."""
+    lengths = [len(answer) for _, answer in pairs]
+    if not any(lengths):
+        return [AnswerScore(0.0, True, 0, -1) for _ in pairs]
+    ids = pad_right([[*prompt, *answer][:-1] for prompt, answer in pairs], 0, loaded.device)
+    first = min(len(prompt) for prompt, answer in pairs if answer) - 1
+    rows = torch.arange(len(pairs)).repeat_interleave(torch.tensor(lengths))
+    places = torch.cat([torch.arange(len(answer)) + len(prompt) - 1 - first for prompt, answer in pairs])
+    target = torch.tensor([token for _, answer in pairs for token in answer], device=loaded.device)
+    with torch.inference_mode():
+        logits = _logits(loaded, ids, first)[rows.to(loaded.device), places.to(loaded.device)].float()
+        logprob = -torch.nn.functional.cross_entropy(logits, target, reduction="none")
+        greedy = logits.argmax(-1)
+    return _collect(logprob.cpu().double(), greedy.tolist(), target.tolist(), lengths)
+
+
+def _collect(logprob: Tensor, greedy: list[int], target: list[int], lengths: list[int]) -> list[AnswerScore]:
+    scores, start = [], 0
+    for length in lengths:
+        span = range(start, start + length)
+        wrong = next((place for place in span if greedy[place] != target[place]), None)
+        total = float(logprob[start:start + length].sum())
+        scores.append(AnswerScore(total, True, length, -1) if wrong is None
+                      else AnswerScore(total, False, wrong - start, greedy[wrong]))
+        start += length
+    return scores
+
+
+def _logits(loaded: LoadedModel, ids: Tensor, first: int) -> Tensor:
+    """(rows, positions from `first`, vocabulary) without a cache."""
+    if "logits_to_keep" in inspect.signature(loaded.model.forward).parameters:
+        return loaded.model(input_ids=ids, use_cache=False, logits_to_keep=ids.shape[1] - first).logits
+    return loaded.model(input_ids=ids, use_cache=False).logits[:, first:]
+
+
+def _pieces(tokenizer: Any, ids: list[int]) -> list[str]:
+    """Each token's text in place; the bytes of one character count for the token that completes it."""
+    pieces, before = [], ""
+    for end in range(1, len(ids) + 1):
+        text = tokenizer.decode(ids[:end])
+        whole = text if end == len(ids) else text.rstrip("\ufffd")
+        pieces.append(whole[len(before):])
+        before = whole if len(whole) > len(before) else before
+    return pieces
+
+
+def _likeliest(tokenizer: Any, logprobs: Tensor) -> list[list[list[list[Any]]]]:
+    """For each model and position the five likeliest tokens as [text, probability]."""
+    values, ids = logprobs.topk(min(_TOP, logprobs.shape[-1]), dim=-1)
+    return [[[[tokenizer.decode([token]), probability] for token, probability in zip(tokens, chances, strict=True)]
+             for tokens, chances in zip(row_ids, row_values, strict=True)]
+            for row_ids, row_values in zip(ids.tolist(), values.exp().tolist(), strict=True)]

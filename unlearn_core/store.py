@@ -1,0 +1,304 @@
+"""The runs folder: the only code that touches it. Knows runs as files, not how a run works."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from .config import RunConfig
+from .errors import BadInput, did_you_mean
+from .events import TERMINAL, Event, decode, encode
+from .locks import is_locked, locked
+from .packing import pack, size, unpack
+from .topics.reader import read_topic, shorten, write_topic
+from .topics.topic import Topic
+from .topics.uploads import slug
+
+RECORDED = "recorded"
+DEMO_RUN = Path(__file__).parent.parent / "assets" / "demo_run"
+CONFIG, EVENTS, EDIT, SUMMARY, ABOUT, LOCK = (
+    "config.json", "events.jsonl", "edit.safetensors", "summary.json", "about.json", "lock")
+TRASH, KEPT, TOPICS = ".trash", ".kept", "topics"
+MAX_TITLE, MAX_NOTE = 120, 2_000  # characters
+MAX_KEPT = 512 * 2**20  # bytes of tensors under one key
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """One run as listed. `status`: running | done | stopped | failed | interrupted. `started_at`: ISO 8601, UTC.
+
+    `seconds` and `summary` are None for a run that is running or was interrupted.
+    """
+
+    run_id: str
+    config: RunConfig
+    status: str
+    title: str
+    note: str
+    started_at: str
+    seconds: float | None
+    summary: dict[str, Any] | None
+    path: Path
+
+    @property
+    def edit_path(self) -> Path | None:
+        path = self.path / EDIT
+        return path if path.is_file() else None
+
+    @property
+    def read_only(self) -> bool:
+        return self.run_id == RECORDED
+
+
+class RunFolder:
+    """The folder of a run in progress. It is locked while this object lives: the lock dies with the process."""
+
+    def __init__(self, path: Path, config: RunConfig) -> None:
+        self.path, self.run_id, self.config = path, path.name, config
+        self.started_at = datetime.now(UTC).isoformat(timespec="seconds")
+        self._lock = locked(path / LOCK)
+        self._events = (path / EVENTS).open("a", encoding="utf-8")
+        body = {"run_id": self.run_id, "started_at": self.started_at, "pid": os.getpid(),
+                "config": config.model_dump(mode="json")}
+        _write_json(path / CONFIG, body)
+
+    @property
+    def edit_path(self) -> Path:
+        return self.path / EDIT
+
+    def append(self, event: Event, at: float) -> None:
+        """Write one event, `at` seconds after the start; it is on its way to the disk when this returns."""
+        self._events.write(encode(event, at) + "\n")
+        self._events.flush()
+
+    def finish(self, summary: dict[str, Any]) -> None:
+        """Mark the run complete: the summary appears by rename, then the lock is released."""
+        _write_json(self.path / SUMMARY, summary)
+        self.close()
+
+    def discard(self) -> None:
+        """Remove the folder: nothing was done that is worth keeping."""
+        self.close()
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def close(self) -> None:
+        self._events.close()
+        if self._lock is not None:
+            self._lock.close()
+            (self.path / LOCK).unlink(missing_ok=True)
+            self._lock = None
+
+
+class Store:
+    """All runs under one folder, uploaded topics, and what was computed once and is worth keeping.
+
+    `recorded` is the folder of the run that ships with the program; it is listed last and cannot be changed.
+    """
+
+    def __init__(self, root: Path | str, recorded: Path | None = DEMO_RUN) -> None:
+        self.root, self.recorded = Path(root).absolute(), recorded
+
+    @property
+    def uploads(self) -> Path:
+        return self.root / TOPICS
+
+    # --- runs -----------------------------------------------------------------------------------------------------
+
+    def create(self, config: RunConfig) -> RunFolder:
+        """A new, locked folder <date>-<topic>-<digest>; raises BadInput where the runs folder cannot be written."""
+        name = f"{datetime.now(UTC):%Y-%m-%d}-{slug(Path(config.topic).stem)}-{config.digest()}"
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            return RunFolder(_new_folder(self.root, name), config)
+        except OSError as error:
+            raise BadInput(f"The runs folder {self.root} cannot be written.", f"{error.strerror}.",
+                           "Give another with --runs-dir.") from error
+
+    def runs(self) -> list[RunRecord]:
+        """Every run that opens, newest first; the recorded one last."""
+        folders = [path for path in self.root.iterdir() if path.is_dir()] if self.root.is_dir() else []
+        records = [record for path in folders if (record := _record(path, path.name)) is not None]
+        records.sort(key=lambda record: (record.started_at, record.run_id), reverse=True)
+        recorded = self._recorded()
+        return records + ([recorded] if recorded else [])
+
+    def find(self, spec: str) -> RunRecord:
+        """The run with that id, unique beginning of an id, or path of its folder (or of a file in it)."""
+        if spec == RECORDED and (recorded := self._recorded()):
+            return recorded
+        if _plain(spec) and os.path.isdir(self.root / spec) and (record := _record(self.root / spec, spec)):
+            return record
+        if os.path.exists(spec) and (record := _from_path(Path(spec))):
+            return record
+        ids = [record.run_id for record in self.runs()]
+        near = [run_id for run_id in ids if spec and run_id.startswith(spec)]
+        if len(near) == 1:
+            return self.find(near[0])
+        if near:
+            raise BadInput(f"'{shorten(spec)}' is the beginning of {len(near)} runs.", "",
+                           f"Which one: {', '.join(near[:5])}?", field="edits")
+        remedy = did_you_mean(shorten(spec), ids[:10]) if ids else "There are no runs yet."
+        raise BadInput(f"There is no run '{shorten(spec)}'.", "", remedy, field="edits")
+
+    def events(self, run_id: str) -> list[tuple[Event, float]]:
+        """All events of a run with their seconds, in order; unknown kinds and a line cut short are skipped."""
+        return list(read_events(self.find(run_id).path))
+
+    def rename(self, run_id: str, title: str) -> None:
+        self._about(run_id, "title", " ".join(title.split())[:MAX_TITLE])
+
+    def note(self, run_id: str, note: str) -> None:
+        self._about(run_id, "note", note.strip()[:MAX_NOTE])
+
+    def delete(self, run_id: str) -> None:
+        """Move a run into the trash, from where `restore` brings it back."""
+        record = self._changeable(run_id)
+        if record.status == "running":
+            raise BadInput("This run is still running.", "", "Stop it first.")
+        trash = self.root / TRASH
+        trash.mkdir(exist_ok=True)
+        shutil.rmtree(trash / record.run_id, ignore_errors=True)
+        record.path.rename(trash / record.run_id)
+
+    def restore(self, run_id: str) -> None:
+        """Undo `delete`."""
+        path = self.root / TRASH / run_id
+        if not _plain(run_id) or not path.is_dir() or (self.root / run_id).exists():
+            raise BadInput(f"The run '{run_id}' is not in the trash.", "", "")
+        path.rename(self.root / run_id)
+
+    def _about(self, run_id: str, key: str, value: str) -> None:
+        path = self._changeable(run_id).path / ABOUT
+        _write_json(path, {**(_read_json(path) or {}), key: value})
+
+    def _changeable(self, run_id: str) -> RunRecord:
+        record = self.find(run_id)
+        if record.read_only or record.path.parent != self.root:
+            raise BadInput("This run cannot be changed.", "It does not lie in the runs folder.", "")
+        return record
+
+    def _recorded(self) -> RunRecord | None:
+        return _record(self.recorded, RECORDED) if self.recorded is not None else None
+
+    # --- topics and what is kept --------------------------------------------------------------------------------------
+
+    def add_topic(self, topic: Topic) -> None:
+        """Write an uploaded topic under its name, replacing an earlier one of that name."""
+        self.uploads.mkdir(parents=True, exist_ok=True)
+        part = self.uploads / f"{topic.name}.part"
+        write_topic(topic, part)
+        part.replace(self.uploads / f"{topic.name}.json")
+
+    def holds_topic(self, topic: Topic) -> bool:
+        """Whether this very topic was uploaded before."""
+        path = self.uploads / f"{topic.name}.json"
+        return path.is_file() and read_topic(path) == topic
+
+    def keep(self, key: str, values: dict[str, Any]) -> None:
+        """Keep JSON-plain values, tensors and dicts of tensors; tensors beyond `MAX_KEPT` bytes are left out."""
+        folder = self.root / KEPT
+        folder.mkdir(parents=True, exist_ok=True)
+        plain, tensors = pack(values)
+        if tensors and size(tensors) <= MAX_KEPT:
+            from safetensors.torch import save_file
+
+            part = folder / f"{key}.safetensors.part"
+            save_file({name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}, part)
+            part.replace(folder / f"{key}.safetensors")
+        _write_json(folder / f"{key}.json", plain)
+
+    def kept(self, key: str, device: str = "cpu") -> dict[str, Any] | None:
+        """What was kept under a key, tensors on `device`; None where there is nothing, or nothing readable."""
+        plain = _read_json(self.root / KEPT / f"{key}.json")
+        path = self.root / KEPT / f"{key}.safetensors"
+        if plain is None:
+            return None
+        if not path.is_file():
+            return unpack(plain, {})
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        try:
+            return unpack(plain, load_file(path, device))
+        except (OSError, SafetensorError):
+            return None
+
+
+def read_events(path: Path) -> Iterator[tuple[Event, float]]:
+    """The events in a run's folder, up to and including the first terminal one."""
+    try:
+        lines = (path / EVENTS).open(encoding="utf-8", errors="replace")
+    except OSError:
+        return
+    with lines:
+        for line in lines:
+            entry = decode(line)
+            if entry is not None:
+                yield entry
+                if isinstance(entry[0], TERMINAL):
+                    return
+
+
+def _record(path: Path, run_id: str) -> RunRecord | None:
+    """The run in a folder, None where it is not one."""
+    body = _read_json(path / CONFIG)
+    if body is None:
+        return None
+    try:
+        config = RunConfig(**body["config"])
+    except (KeyError, TypeError, ValidationError):
+        return None
+    summary = _read_json(path / SUMMARY)
+    about = _read_json(path / ABOUT) or {}
+    status = summary.get("status", "done") if summary else "running" if is_locked(path / LOCK) else "interrupted"
+    return RunRecord(run_id=run_id, config=config, status=status, note=about.get("note", ""),
+                     title=about.get("title") or f"{Path(config.topic).stem} · {config.method}",
+                     started_at=str(body.get("started_at", "")), summary=summary, path=path,
+                     seconds=summary.get("seconds") if summary else None)
+
+
+def _from_path(path: Path) -> RunRecord | None:
+    folder = (path if path.is_dir() else path.parent).absolute()
+    return _record(folder, folder.name)
+
+
+def _new_folder(root: Path, name: str) -> Path:
+    """A folder of that name, or of the name with the next free number behind it."""
+    number = 1
+    while True:
+        path = root / (name if number == 1 else f"{name}-{number}")
+        try:
+            if not (root / TRASH / path.name).exists():
+                path.mkdir()
+                return path
+        except FileExistsError:
+            pass
+        number += 1
+
+
+def _plain(name: str) -> bool:
+    return re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) is not None
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    try:
+        body = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return body if isinstance(body, dict) else None
+
+
+def _write_json(path: Path, body: dict[str, Any]) -> None:
+    """Written beside, then renamed: a reader sees the whole file or none."""
+    part = path.with_name(path.name + ".part")
+    part.write_text(json.dumps(body, ensure_ascii=False, indent=1), encoding="utf-8")
+    os.replace(part, path)

@@ -1,0 +1,128 @@
+"""What a run found, as the plain data of `summary.json`. Pure: knows measurements and references, no model or file."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+from .config import SPLITS, RunConfig
+from .evaluation.intervals import paired_interval
+from .evaluation.measure import Measurement, SplitScore
+from .evaluation.references import Reference, floor, topic_hash
+from .evaluation.removal import CHANCE, relabelled, removed
+from .topics.topic import Topic
+from .version import code_version
+
+ALWAYS = tuple(split for split in SPLITS if split != "forget_choice")  # in every summary, measured or not
+UNMEASURED = {"before": None, "after": None, "reference": None, "reference_kind": None, "n": 0, "low": None,
+              "high": None}
+REMOVED = {"removed": "forget", "removed_paraphrase": "forget_paraphrase", "removed_spanish": "forget_spanish"}
+
+
+@dataclass
+class Results:
+    """What is known of a run so far; the pipeline fills it in. `live` maps split to (correct, n) on the live sample."""
+
+    config: RunConfig
+    run_id: str
+    topic: Topic | None = None
+    reference: Reference | None = None
+    before: Measurement | None = None
+    after: Measurement | None = None
+    before_kept: bool = False
+    weights_hash: str = ""
+    parameters: int = 0
+    trained: int | None = None
+    rank: int | None = None
+    relative_change: float | None = None
+    live: dict[str, tuple[int, int]] = field(default_factory=dict)
+    relabelled: dict[str, bool] = field(default_factory=dict)
+    notices: list[str] = field(default_factory=list)
+
+
+def summarise(results: Results, status: str, seconds: float) -> dict[str, Any]:
+    """The summary of a run (design §8). What was not measured is null, never 0; all numbers are finite."""
+    body = {
+        "run_id": results.run_id, "status": status, "seconds": round(seconds, 2), "model": results.config.model,
+        "topic": results.topic.name if results.topic else results.config.topic, "method": results.config.method,
+        "config": results.config.model_dump(mode="json"), "seed": results.config.seed,
+        **scores(results.topic, results.reference, results.before, results.after),
+        "parameters": {"trained": results.trained, "total": results.parameters or None}, "rank": results.rank,
+        "relative_change": results.relative_change, "edits": list(results.config.edits),
+        "live": {split: {"correct": correct, "n": n} for split, (correct, n) in results.live.items()},
+        "relabelled": dict(results.relabelled), "before_kept": results.before_kept, "notices": list(results.notices),
+        "weights_hash": results.weights_hash or None,
+    }
+    return finite(body)
+
+
+def scores(topic: Topic | None, reference: Reference | None, before: Measurement | None,
+           after: Measurement | None) -> dict[str, Any]:
+    """Everything measured: `removed*`, `accuracy` by split, `perplexity`, and what the numbers belong to."""
+    present = topic.splits() if topic else []
+    accuracy = {split: _accuracy(topic, split, reference, before, after) if split in present else dict(UNMEASURED)
+                for split in SPLITS if split in present or split in ALWAYS}
+    return {
+        **{name: _removed(topic, split, reference, before, after) for name, split in REMOVED.items()},
+        "accuracy": accuracy,
+        "perplexity": {"before": before.perplexity if before else None, "after": after.perplexity if after else None},
+        "topic_hash": topic_hash(topic) if topic else None, "code_version": code_version(),
+    }
+
+
+def relabelled_splits(topic: Topic, after: Measurement) -> dict[str, bool]:
+    """For every split judged by forced choice, whether its answers were swapped rather than forgotten."""
+    return {split: _relabelled(topic, split, after) for split in topic.splits() if topic.floors.get(split) == CHANCE}
+
+
+def finite(value: Any) -> Any:
+    """The same data with null for every number that JSON cannot say."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    return [finite(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def _accuracy(topic: Topic, split: str, reference: Reference | None, before: Measurement | None,
+              after: Measurement | None) -> dict[str, Any]:
+    first, last = _split(before, split), _split(after, split)
+    lowest, kind = floor(topic, split, reference)
+    known = last or first
+    body = {"before": first.accuracy if first else None, "after": last.accuracy if last else None, "reference": lowest,
+            "reference_kind": kind, "n": known.n if known else 0, "low": last.low if last else None,
+            "high": last.high if last else None}
+    if kind == CHANCE:
+        body["answered"] = last.answered if last else None
+    if first and last:
+        body["paired"] = _paired(topic, split, before, after)
+    return body
+
+
+def _paired(topic: Topic, split: str, before: Measurement, after: Measurement) -> dict[str, float]:
+    ids = [question.id for question in topic.scored(split)]
+    difference, low, high = paired_interval([before.answers[i].ok for i in ids], [after.answers[i].ok for i in ids])
+    return {"difference": difference, "low": low, "high": high}
+
+
+def _removed(topic: Topic | None, split: str, reference: Reference | None, before: Measurement | None,
+             after: Measurement | None) -> float | None:
+    first, last = _split(before, split), _split(after, split)
+    if topic is None or first is None or last is None:
+        return None
+    lowest, kind = floor(topic, split, reference)
+    return removed(first.accuracy, last.accuracy, lowest, kind, last.n)
+
+
+def _split(measurement: Measurement | None, split: str) -> SplitScore | None:
+    score = measurement.split(split) if measurement is not None else None
+    return score if score is not None and score.n else None
+
+
+def _relabelled(topic: Topic, split: str, after: Measurement) -> bool:
+    questions = topic.scored(split)
+    answers = [after.answers[question.id].answer for question in questions]
+    chance, _ = floor(topic, split, None)
+    correct = sum(after.answers[question.id].ok for question in questions)
+    return chance is not None and relabelled([question.answer for question in questions], answers, correct, chance)

@@ -1,0 +1,178 @@
+"""Topic files: one JSON object a topic, read with every fault explained. Knows no model and no uploaded list."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from ..config import FORGET_SPLITS, SPLITS
+from ..errors import BadInput
+from .topic import Question, Topic
+
+MAX_BYTES = 32 * 2**20
+MAX_LINE = 2**20  # bytes
+MAX_QUESTIONS = 50_000
+MAX_TEXT = 4_000  # characters of one prompt, answer or option
+MAX_HELD_TEXTS = 5_000
+PARTS = ("given", "held", "both")
+REFERENCES = ("retrained", "chance")
+_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_FORMAT = "A topic file is a JSON object with name, title, summary, neighbor_title and questions."
+
+
+def read_topic(path: Path | str) -> Topic:
+    """The topic in a JSON topic file. Raises BadInput naming the file, the place and the fault."""
+    path = Path(path)
+    body = parse_json(decode_text(read_bytes(path), path.name), path.name)
+    if not isinstance(body, dict) or "questions" not in body:
+        raise BadInput(f"{path.name} is not a topic file.", _FORMAT, "See the README for an example.", field="topic")
+    return topic_from_json(body, path.name)
+
+
+def write_topic(topic: Topic, path: Path | str) -> None:
+    """Write a topic as JSON; `read_topic` gives the same topic back."""
+    body = {"name": topic.name, "title": topic.title, "summary": topic.summary, "neighbor_title": topic.neighbor_title,
+            "floors": topic.floors, "examples": list(topic.examples), "texts": list(topic.texts)}
+    rows = ",\n".join(json.dumps(_question_json(question), ensure_ascii=False) for question in topic.questions)
+    head = json.dumps(body, ensure_ascii=False, indent=1)[:-2]
+    Path(path).write_text(f'{head},\n "questions": [\n{rows}\n]}}\n', encoding="utf-8")
+
+
+def topic_from_json(body: dict[str, Any], source: str) -> Topic:
+    """A checked topic from parsed JSON; `source` names the file in messages."""
+    rows = body["questions"]
+    if not isinstance(rows, list):
+        raise fault(source, "'questions' is not a list", _FORMAT)
+    name = _text(body, "name", source, "")
+    if not _NAME.fullmatch(name):
+        raise fault(source, f"the topic's name is {name!r}", "A name is lower-case words joined by hyphens.")
+    questions = tuple(_question(row, f"question {place}", source) for place, row in enumerate(rows, start=1))
+    check_questions(questions, source)
+    return Topic(name=name, title=_text(body, "title", source, name), summary=_text(body, "summary", source, ""),
+                 neighbor_title=_text(body, "neighbor_title", source, "neighbours"), questions=questions,
+                 texts=_texts(body, "texts", source), floors=_floors(body, source),
+                 examples=_texts(body, "examples", source))
+
+
+def check_questions(questions: tuple[Question, ...], source: str) -> None:
+    """Faults that only show when all questions are together: none to forget, too many, an id twice."""
+    if len(questions) > MAX_QUESTIONS:
+        raise fault(source, f"it has {len(questions):,} questions", f"The limit is {MAX_QUESTIONS:,}.")
+    if not any(question.split == "forget" for question in questions):
+        raise fault(source, "it has no question to forget", "At least one needs the split 'forget'.")
+    seen: set[str] = set()
+    for question in questions:
+        if question.id in seen:
+            raise fault(source, f"the id '{shorten(question.id)}' is used twice", "Every question needs its own id.")
+        seen.add(question.id)
+
+
+def read_bytes(path: Path) -> bytes:
+    """The bytes of a file of at most `MAX_BYTES`; raises BadInput where it cannot be read."""
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise fault(path.name, f"it is larger than {MAX_BYTES // 2**20} MB", "Take fewer questions.")
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise BadInput(f"There is no file {shorten(str(path), 200)}.", "", "Check the path.", field="topic") from error
+    except OSError as error:
+        raise fault(path.name, f"the file cannot be opened ({error.strerror})", "Check the path.") from error
+
+
+def decode_text(data: bytes, source: str) -> str:
+    """UTF-8 text of a small file; refuses empty, binary, oversized and wrongly encoded data in words."""
+    if len(data) > MAX_BYTES:
+        raise fault(source, f"it is larger than {MAX_BYTES // 2**20} MB", "Take fewer questions.")
+    if not data.strip():
+        raise fault(source, "the file is empty", "It needs questions and answers.")
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise fault(source, "it is UTF-16 text", "Save the file as UTF-8.")
+    if b"\x00" in data:
+        raise fault(source, "it is a binary file", "Save it as plain text: CSV, JSONL or JSON.")
+    longest = max(len(line) for line in data.splitlines())
+    if longest > MAX_LINE:
+        raise fault(source, f"one line is {longest / 2**20:.0f} MB long", "Put each question on a line of its own.")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        place = data[:error.start].count(b"\n") + 1
+        raise fault(source, f"line {place} is not UTF-8 text", "Save the file as UTF-8.") from error
+
+
+def parse_json(text: str, source: str) -> Any:
+    """Parsed JSON; raises BadInput with the place of the first fault."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise fault(source, f"it is not valid JSON ({error.msg}, line {error.lineno}, column {error.colno})",
+                    "Correct that place.") from error
+    except RecursionError as error:
+        raise fault(source, "its JSON is nested too deeply", _FORMAT) from error
+
+
+def fault(source: str, why: str, remedy: str) -> BadInput:
+    """The BadInput for a file that cannot be used."""
+    return BadInput(f"{source} cannot be used as a topic:", f"{why}.", remedy, field="topic")
+
+
+def shorten(text: str, limit: int = 60) -> str:
+    """Text for a message: one line, at most `limit` characters."""
+    line = " ".join(text.split())
+    return line if len(line) <= limit else f"{line[:limit - 1]}…"
+
+
+def _question(row: Any, place: str, source: str) -> Question:
+    if not isinstance(row, dict):
+        raise fault(source, f"{place} is not an object", "Each needs id, split, prompt and answer.")
+    for key in ("id", "split", "prompt", "answer"):
+        if not isinstance(row.get(key), str) or not row[key].strip():
+            raise fault(source, f"{place} has no {key}", "Each needs id, split, prompt and answer, as text.")
+        if len(row[key]) > MAX_TEXT:
+            raise fault(source, f"{place} has {len(row[key]):,} characters in {key}", f"The limit is {MAX_TEXT:,}.")
+    part = row.get("part", "held")
+    if row["split"] not in SPLITS:
+        raise fault(source, f"{place} has the split '{shorten(row['split'])}'", f"Known: {', '.join(SPLITS)}.")
+    if part not in PARTS:
+        raise fault(source, f"{place} has the part {part!r}", f"Known: {', '.join(PARTS)}.")
+    options = _texts(row, "options", source)
+    if options and row["answer"] not in options:
+        raise fault(source, f"the answer of {place} is not one of its options", "Add it to the options.")
+    return Question(id=row["id"], split=row["split"], prompt=row["prompt"], answer=row["answer"], part=part,
+                    options=options, entity=_text(row, "entity", source, ""), wording=_text(row, "wording", source, ""),
+                    near_misses=_texts(row, "near_misses", source))
+
+
+def _question_json(question: Question) -> dict[str, Any]:
+    row: dict[str, Any] = {"id": question.id, "split": question.split, "prompt": question.prompt,
+                           "answer": question.answer, "part": question.part, "entity": question.entity,
+                           "wording": question.wording}
+    if question.options:
+        row["options"] = list(question.options)
+    if question.near_misses:
+        row["near_misses"] = list(question.near_misses)
+    return row
+
+
+def _text(body: dict[str, Any], key: str, source: str, default: str) -> str:
+    value = body.get(key, default)
+    if not isinstance(value, str) or len(value) > MAX_TEXT:
+        raise fault(source, f"'{key}' is not a short text", _FORMAT)
+    return value
+
+
+def _texts(body: dict[str, Any], key: str, source: str) -> tuple[str, ...]:
+    value = body.get(key, [])
+    good = isinstance(value, list) and len(value) <= MAX_HELD_TEXTS
+    if not good or not all(isinstance(item, str) and len(item) <= MAX_TEXT for item in value):
+        raise fault(source, f"'{key}' is not a list of short texts", _FORMAT)
+    return tuple(value)
+
+
+def _floors(body: dict[str, Any], source: str) -> dict[str, str]:
+    floors = body.get("floors", {})
+    if not isinstance(floors, dict) or not all(split in FORGET_SPLITS and kind in REFERENCES
+                                               for split, kind in floors.items()):
+        raise fault(source, "'floors' is not a table of forget splits", "Each floor is 'retrained' or 'chance'.")
+    return floors

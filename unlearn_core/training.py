@@ -1,0 +1,336 @@
+"""One trainer for every method that learns a change of weights. Knows rows of token ids and losses; no method by name.
+
+A `Change` is a set of thin trainable products beside frozen weights: hooks add their output while it is active, so no
+copy of the weights and no gradient of their size is ever made, and the base weights are never written to.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from . import objectives
+from .batching import pad_right
+from .edits.attach import attached
+from .edits.low_rank import LowRankEdit
+from .events import Loss
+from .methods.base import Context, Snapshot
+from .models.loading import LoadedModel, linears
+from .models.prompts import encode_answer, encode_prompt
+from .topics.topic import Question
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One question with one answer as token ids. `options`: how many rows, this one among them, make up one forced
+    choice (they follow one another); 0 for an open question."""
+
+    ids: tuple[int, ...]
+    start: int
+    options: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """The model's logits at the answer tokens of a batch (see objectives), and each row's number of options."""
+
+    logits: Tensor
+    labels: Tensor
+    rows: Tensor
+    options: Tensor
+
+    @property
+    def count(self) -> int:
+        return len(self.options)
+
+
+class Change(nn.Module):
+    """ΔW = U · A for each named linear map: U (out, k) is trained and starts at zero.
+
+    With `directions` the rows of A (k, in) are given and fixed; with `rank` A is LoRA's, random at first and trained too
+    (Hu et al. 2021).
+    """
+
+    def __init__(
+        self, model: nn.Module, directions: dict[str, Tensor] | None = None, rank: int | None = None, seed: int = 0
+    ) -> None:
+        super().__init__()
+        if (directions is None) == (rank is None):
+            raise ValueError("give either directions or a rank")
+        places = linears(model)
+        self.names = list(directions) if directions is not None else list(places)
+        self._places = [places[name] for name in self.names]
+        generator = torch.Generator().manual_seed(seed)
+        self.left, self.right = nn.ParameterList(), nn.ParameterList()
+        for name, place in zip(self.names, self._places, strict=True):
+            weight = place.weight
+            if directions is not None:
+                right = directions[name].to(weight.device, torch.float32)
+            else:
+                right = (torch.randn(rank, weight.shape[1], generator=generator) / weight.shape[1] ** 0.5).to(
+                    weight.device
+                )
+            self.right.append(nn.Parameter(right, requires_grad=directions is None))
+            self.left.append(nn.Parameter(torch.zeros(weight.shape[0], len(right), device=weight.device)))
+
+    def train_only(self, names: Sequence[str]) -> None:
+        """Freeze every matrix but these."""
+        for name, left in zip(self.names, self.left, strict=True):
+            left.requires_grad_(name in names)
+
+    def deltas(self) -> dict[str, Tensor]:
+        """The changes (out, in), with gradients."""
+        return {name: left @ right for name, left, right in zip(self.names, self.left, self.right, strict=True)}
+
+    def edit(self) -> LowRankEdit:
+        """The change as it stands, as an edit that shares no memory with it."""
+        return LowRankEdit(
+            {
+                name: (left.detach().clone(), right.detach().clone())
+                for name, left, right in zip(self.names, self.left, self.right, strict=True)
+            }
+        )
+
+    @contextmanager
+    def active(self) -> Iterator[None]:
+        """Inside the block the model computes W x + U A x, with gradients for the trained factors."""
+        handles = [
+            place.register_forward_hook(_addition(left, right))
+            for place, left, right in zip(self._places, self.left, self.right, strict=True)
+        ]
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+
+def _addition(left: Tensor, right: Tensor) -> Callable:
+    def add(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        change = functional.linear(functional.linear(inputs[0].to(right.dtype), right), left)
+        return output + change.to(output.dtype)
+
+    return add
+
+
+def encode_rows(loaded: LoadedModel, questions: Sequence[Question], choices: bool = False) -> list[Row]:
+    """A row for each question's expected answer; with `choices`, a row for every option of a forced choice instead."""
+    rows: list[Row] = []
+    for question in questions:
+        prompt = encode_prompt(loaded.tokenizer, question.prompt)
+        forced = choices and bool(question.options)
+        for answer in question.options if forced else (question.answer,):
+            ids = (*prompt, *encode_answer(loaded.tokenizer, answer))
+            rows.append(Row(ids, len(prompt), len(question.options) if forced else 0))
+    return rows
+
+
+def scrambled(rows: Sequence[Row], share: float, seed: int) -> list[Row]:
+    """The same rows with a share of their prompt tokens replaced by prompt tokens of other rows.
+
+    Stand-ins for text to keep that was not given: whatever the original says to them is to stay (our addition).
+    """
+    generator = random.Random(seed)
+    pool = [token for row in rows for token in row.ids[: row.start]]
+    fixed = set.intersection(*(set(row.ids[: row.start]) for row in rows)) if rows else set()
+    result = []
+    for row in rows:
+        prompt = [
+            generator.choice(pool) if token not in fixed and generator.random() < share else token
+            for token in row.ids[: row.start]
+        ]
+        result.append(Row((*prompt, *row.ids[row.start :]), row.start))
+    return result
+
+
+def score(loaded: LoadedModel, rows: Sequence[Row]) -> Scored:
+    """One forward pass over a padded batch; logits only where answers are."""
+    ids = pad_right([row.ids for row in rows], 0, loaded.device)
+    lengths = torch.tensor([len(row.ids) for row in rows], device=loaded.device)
+    starts = torch.tensor([row.start for row in rows], device=loaded.device)
+    place = torch.arange(ids.shape[1], device=loaded.device)
+    mask = (place < lengths[:, None]).long()
+    answers = (place >= starts[:, None]) & (place < lengths[:, None])
+    logits = loaded.model(input_ids=ids, attention_mask=mask, use_cache=False).logits[:, :-1][answers[:, 1:]]
+    row_of = torch.arange(len(rows), device=loaded.device)[:, None].expand_as(ids)[:, 1:][answers[:, 1:]]
+    return Scored(
+        logits, ids[:, 1:][answers[:, 1:]], row_of, torch.tensor([row.options for row in rows], device=loaded.device)
+    )
+
+
+def forced_choices(scored: Scored) -> tuple[Tensor, Tensor]:
+    """Log-probability of every option in a batch, and the number of the forced choice it belongs to: (rows,) both."""
+    logprobs = -objectives.row_nll(scored.logits, scored.labels, scored.rows, scored.count)
+    wanted = scored.options > 0
+    sizes = scored.options[wanted].tolist()
+    groups: list[int] = []
+    while len(groups) < len(sizes):
+        groups += [groups[-1] + 1 if groups else 0] * sizes[len(groups)]
+    return logprobs[wanted], torch.tensor(groups, dtype=torch.long, device=logprobs.device)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long and how fast to train. Rows are drawn in shuffled rounds with the run's seed."""
+
+    steps: int
+    rate: float
+    forget_rows: int = 32
+    retain_rows: int = 40
+    snapshots: int = 8
+    warmup: int = 5
+
+
+def train(
+    context: Context,
+    change: Change,
+    plan: Plan,
+    forget: Sequence[Row],
+    retain: Sequence[Row],
+    forget_loss: Callable[[Scored], Tensor] | None,
+    retain_loss: Callable[[Scored, Sequence[int]], Tensor] | None,
+    penalty: Callable[[dict[str, Tensor]], Tensor] | None = None,
+) -> Iterator[Loss | Snapshot]:
+    """Train the change in place. Asks `context.cancelled` before every step and returns early once it says so.
+
+    `forget_loss` and `retain_loss` turn a scored batch into a scalar to minimise (weights included); `retain_loss` also
+    gets the positions in `retain` that the batch holds. `penalty` is added for the deltas as they are.
+    """
+    trained = [parameter for parameter in change.parameters() if parameter.requires_grad]
+    optimiser = torch.optim.Adam(trained, lr=plan.rate, betas=(0.9, 0.95))
+    draw_forget, draw_retain = (
+        _rounds(forget, plan.forget_rows, context.seed),
+        _rounds(retain, plan.retain_rows, context.seed + 1),
+    )
+    for step in range(plan.steps):
+        if context.cancelled():
+            return
+        for group in optimiser.param_groups:
+            group["lr"] = (
+                plan.rate * min(1.0, (step + 1) / plan.warmup) * (1 + math.cos(math.pi * step / plan.steps)) / 2
+            )
+        parts = _losses(
+            context.loaded,
+            change,
+            forget,
+            retain,
+            next(draw_forget),
+            next(draw_retain),
+            forget_loss,
+            retain_loss,
+            penalty,
+        )
+        sum(part for part in parts if part is not None).backward()
+        optimiser.step()
+        optimiser.zero_grad(set_to_none=True)
+        yield Loss(step + 1, plan.steps, *(None if part is None else float(part.detach()) for part in parts[:2]))
+        if (step + 1) % max(1, plan.steps // plan.snapshots) == 0:
+            with attached(context.loaded.model, change.edit()):
+                yield Snapshot(step + 1, plan.steps)
+
+
+def _losses(loaded, change, forget, retain, chosen, kept, forget_loss, retain_loss, penalty) -> list[Tensor | None]:
+    """Forget loss, retain loss and penalty of one step, from one forward pass over both kinds of rows where both are used."""
+    use_forget, use_retain = forget_loss is not None and bool(chosen), retain_loss is not None and bool(kept)
+    rows = ([forget[place] for place in chosen] if use_forget else []) + (
+        [retain[place] for place in kept] if use_retain else []
+    )
+    with change.active():
+        scored = score(loaded, rows)
+    split = len(chosen) if use_forget else 0
+    first = forget_loss(part_of(scored, 0, split)) if use_forget else None
+    second = retain_loss(part_of(scored, split, scored.count), kept) if use_retain else None
+    return [first, second, penalty(change.deltas()) if penalty is not None else None]
+
+
+def part_of(scored: Scored, start: int, end: int) -> Scored:
+    """The rows from `start` up to `end` of a scored batch, renumbered from 0."""
+    inside = (scored.rows >= start) & (scored.rows < end)
+    return Scored(scored.logits[inside], scored.labels[inside], scored.rows[inside] - start, scored.options[start:end])
+
+
+def _rounds(rows: Sequence[Row], size: int, seed: int) -> Iterator[list[int]]:
+    """Endless batches of positions in shuffled rounds; the options of one forced choice stay together."""
+    starts = list(_starts(rows))
+    groups = [list(range(start, start + max(1, rows[start].options))) for start in starts]
+    generator = torch.Generator().manual_seed(seed)
+    batch: list[int] = []
+    while True:
+        for number in torch.randperm(len(groups), generator=generator).tolist():
+            batch += groups[number]
+            if len(batch) >= size:
+                yield batch
+                batch = []
+        if not groups or len(rows) < size:
+            yield batch
+            batch = []
+
+
+def open_part(scored: Scored) -> Scored:
+    """The rows that are no forced choice."""
+    wanted = scored.options == 0
+    renumber = wanted.long().cumsum(0) - 1
+    inside = wanted[scored.rows]
+    return Scored(scored.logits[inside], scored.labels[inside], renumber[scored.rows[inside]], scored.options[wanted])
+
+
+def reference_logprobs(loaded: LoadedModel, rows: Sequence[Row], batch: int = 128) -> Callable[[Sequence[int]], Tensor]:
+    """The original's log-probabilities at every row's answer tokens, computed once: positions in `rows` -> (tokens, vocabulary)."""
+    kept: list[Tensor] = []
+    with torch.no_grad():
+        for start in range(0, len(rows), batch):
+            scored = score(loaded, rows[start : start + batch])
+            logprobs = torch.log_softmax(scored.logits.float(), dim=-1)
+            kept += logprobs.split(torch.bincount(scored.rows, minlength=scored.count).tolist())
+    return lambda places: torch.cat([kept[place] for place in places])
+
+
+def loss_of(
+    context: Context, edit: LowRankEdit, rows: Sequence[Row], loss: Callable[[Scored], Tensor], batch: int = 128
+) -> float:
+    """The mean of a forget loss over all rows with the edit on; forced choices are kept whole."""
+    total = 0.0
+    with torch.no_grad(), attached(context.loaded.model, edit):
+        for part in _blocks(rows, batch):
+            total += float(loss(score(context.loaded, part))) * len(part)
+    return total / max(1, len(rows))
+
+
+def greedy_share(context: Context, edit: LowRankEdit | None, rows: Sequence[Row], batch: int = 128) -> float:
+    """Share of rows whose every answer token is the model's first choice, with the edit on."""
+    right = 0
+    with torch.no_grad(), attached(context.loaded.model, edit):
+        for part in _blocks(rows, batch):
+            scored = score(context.loaded, part)
+            misses = (scored.logits.argmax(-1) != scored.labels).long()
+            right += int(
+                (
+                    torch.zeros(scored.count, dtype=torch.long, device=misses.device).index_add(0, scored.rows, misses)
+                    == 0
+                ).sum()
+            )
+    return right / max(1, len(rows))
+
+
+def _starts(rows: Sequence[Row]) -> Iterator[int]:
+    """Where each question begins."""
+    place = 0
+    while place < len(rows):
+        yield place
+        place += max(1, rows[place].options)
+
+
+def _blocks(rows: Sequence[Row], size: int) -> Iterator[list[Row]]:
+    """The rows in blocks of about `size`, the options of one forced choice together."""
+    begin = 0
+    for place in [*_starts(rows), len(rows)]:
+        if place - begin >= size or (place == len(rows) and place > begin):
+            yield list(rows[begin:place])
+            begin = place

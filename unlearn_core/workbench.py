@@ -1,0 +1,134 @@
+"""The one model in memory and what can be asked of it: load, ask, rescore, heat. Knows no thread and no page."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from transformers.utils.logging import disable_progress_bar
+
+from .edits.low_rank import LowRankEdit
+from .errors import BadInput
+from .evaluation.measure import Measurement, live_sample, measure
+from .evaluation.references import floor, load_reference
+from .events import TokenScores
+from .generation import PairChunk, stream_pair
+from .models.loading import LoadedModel, load
+from .models.prompts import encode_prompt
+from .originals import Originals
+from .preflight import edit_file, model_folder
+from .scoring import token_scores
+from .store import RunRecord, Store
+from .summary import finite, relabelled_splits, scores
+from .topics.catalogue import completed, find_topic
+from .topics.topic import Question, Topic
+
+Cancelled = Callable[[], bool]
+OnProgress = Callable[[int, int], None]
+
+
+class Workbench:
+    """Holds the model loaded last, the edit used last and the originals' answers. Belongs to one thread."""
+
+    def __init__(self, store: Store, trust_remote_code: bool = False) -> None:
+        self.store, self.originals = store, Originals(store)
+        self._trust = trust_remote_code
+        disable_progress_bar()  # the library's own bar would run through our lines
+        self._model: tuple[tuple[str, ...], LoadedModel] | None = None
+        self._edit: tuple[tuple[Path, int], LowRankEdit] | None = None
+
+    def load(self, spec: str, device: str = "auto", dtype: str = "auto") -> LoadedModel:
+        """The model, from memory if it is the one loaded last; otherwise that one is let go first. Raises BadInput."""
+        key = (spec, device, dtype, _stamp(model_folder(spec)))
+        if self._model is None or self._model[0] != key:
+            self.drop()
+            self._model = key, load(spec, device, dtype, self._trust)
+        return self._model[1]
+
+    def drop(self) -> None:
+        """Let the model go, for instance after a failure that may have left something on it."""
+        self._model = None
+        gc.collect()
+
+    def of(self, record: RunRecord) -> tuple[LoadedModel, LowRankEdit]:
+        """A run's model and its edit, checked to belong together."""
+        path = edit_file(str(record.path), self.store)
+        loaded = self.load(record.config.model, record.config.device, record.config.dtype)
+        key = path, path.stat().st_mtime_ns
+        if self._edit is None or self._edit[0] != key:
+            self._edit = key, LowRankEdit.load(path)
+        edit = self._edit[1]
+        edit.check(loaded.model)
+        made_for, dtype = edit.meta.get("weights_hash"), edit.meta.get("dtype")
+        if made_for and dtype == str(loaded.dtype) and made_for != loaded.weights_hash:
+            raise BadInput("This run was made with other weights.", "The model's files have changed since.",
+                           "Run it again with the same settings.", field="model")
+        return loaded, edit
+
+    def topic(self, record: RunRecord) -> Topic:
+        """The topic as the run saw it."""
+        folder = model_folder(record.config.model)
+        return completed(find_topic(record.config.topic, folder, self.store.uploads), folder).topic
+
+    def ask(self, record: RunRecord, question: str, strength: float, max_tokens: int, temperature: float, seed: int,
+            cancelled: Cancelled) -> Iterator[tuple[PairChunk, str]]:
+        """Both answers so far, and the device that they come from, token by token; as long as the model can read."""
+        loaded, edit = self.of(record)
+        room = (loaded.context or max_tokens) - len(encode_prompt(loaded.tokenizer, question))
+        longest = min(max_tokens, room) if room > 0 else max_tokens
+        place = f"{loaded.device} · {str(loaded.dtype).removeprefix('torch.')}"
+        for chunk in stream_pair(loaded, edit, question, strength, longest, temperature, seed, cancelled):
+            yield chunk, place
+
+    def rescore(self, record: RunRecord, strength: float, everything: bool, cancelled: Cancelled,
+                on_progress: OnProgress) -> dict[str, Any]:
+        """Accuracies at another strength, on the live sample or on every scored question."""
+        loaded, edit = self.of(record)
+        topic = self.topic(record)
+        questions = None if everything else live_sample(topic, 0)
+        found = measure(loaded, topic, edit, strength, questions, cancelled, on_progress)
+        return {"strength": strength, "everything": everything, "perplexity": found.perplexity,
+                "accuracy": accuracies(found, topic, loaded.folder)}
+
+    def heat(self, record: RunRecord, question_ids: Sequence[str], strength: float,
+             cancelled: Cancelled) -> Iterator[TokenScores]:
+        """Token scores of those questions of the run's topic that exist, in the order asked for."""
+        loaded, edit = self.of(record)
+        questions: dict[str, Question] = {question.id: question for question in self.topic(record).questions}
+        for question_id in question_ids:
+            if cancelled():
+                return
+            if question_id in questions:
+                yield token_scores(loaded, edit, questions[question_id], strength)
+
+    def evaluate(self, loaded: LoadedModel, topic: Topic, edits: Sequence[LowRankEdit], cancelled: Cancelled,
+                 on_progress: OnProgress) -> dict[str, Any]:
+        """Everything measured on a model, and on its edited self where there are edits; see `summary.scores`."""
+        before, _ = self.originals.measurement(loaded, topic, cancelled, on_progress)
+        after = None
+        if edits:
+            after = measure(loaded, topic, LowRankEdit.stack(edits), cancelled=cancelled, on_progress=on_progress)
+        body = scores(topic, load_reference(loaded.folder, topic), before, after)
+        return finite(body | {"relabelled": relabelled_splits(topic, after) if after else {},
+                              "weights_hash": loaded.weights_hash})
+
+
+def accuracies(measurement: Measurement, topic: Topic, folder: Path | None) -> dict[str, dict[str, Any]]:
+    """A measurement as plain data by split, with the floor of each."""
+    reference = load_reference(folder, topic)
+    body = {}
+    for split in measurement.splits():
+        score = measurement.split(split)
+        lowest, kind = floor(topic, split, reference)
+        body[split] = asdict(score) | {"reference": lowest, "reference_kind": kind}
+    return body
+
+
+def _stamp(folder: Path | None) -> str:
+    """Changes when a local model's files do, so that a rebuilt model is read again."""
+    if folder is None:
+        return ""
+    return str(max((path.stat().st_mtime_ns for path in folder.glob("*.safetensors")), default=0))
