@@ -22,7 +22,7 @@ from .edits.attach import attached
 from .edits.low_rank import LowRankEdit
 from .events import Loss
 from .methods.base import Context, Snapshot
-from .models.loading import LoadedModel, linears
+from .models.loading import LoadedModel, linears, matrix_place
 from .models.prompts import encode_answer, encode_prompt
 from .topics.topic import Question
 
@@ -79,6 +79,19 @@ class Change(nn.Module):
                 )
             self.right.append(nn.Parameter(right, requires_grad=directions is None))
             self.left.append(nn.Parameter(torch.zeros(weight.shape[0], len(right), device=weight.device)))
+
+    @classmethod
+    def whole(cls, model: nn.Module, seed: int = 0) -> Change:
+        """A change of full rank: every input direction of every map may be used."""
+        sizes = {name: place.weight.shape[1] for name, place in linears(model).items()}
+        return cls(model, {name: torch.eye(size) for name, size in sizes.items()}, seed=seed)
+
+    def layers(self) -> dict[int, list[str]]:
+        """The maps' names by layer, first layer first."""
+        found: dict[int, list[str]] = {}
+        for name in self.names:
+            found.setdefault(matrix_place(name)[0], []).append(name)
+        return dict(sorted(found.items()))
 
     def train_only(self, names: Sequence[str]) -> None:
         """Freeze every matrix but these."""

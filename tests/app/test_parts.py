@@ -195,7 +195,8 @@ def test_strength_scales_what_is_subtracted_and_nothing_else():
 
 def record(**more) -> RunRecord:
     values = {
-        "run_id": "2026-01-01-x-1", "config": RunConfig(topic="book-series"), "status": "done", "path": None, "note": "",
+        "run_id": "2026-01-01-x-1", "config": RunConfig(topic="book-series"), "status": "done", "path": None,
+        "note": "",
         "title": "<b>mine</b>", "started_at": "2026-01-01T10:00:00+00:00", "seconds": 12.0,
         "summary": {"accuracy": {"forget": {"before": 1.0, "after": 0.02}}},
     }  # fmt: skip
@@ -206,7 +207,7 @@ def test_the_table_of_runs_escapes_names_and_marks_the_open_run():
     html = runs.table_html([record(), record(run_id="b", summary=None, seconds=None)], "b", None)
     assert "&lt;b&gt;mine" in html and "<b>mine" not in html
     assert "100 → 2 %" in html and "n/a" in html and html.count("open-mark") == 1
-    assert "Press Unlearn" in runs.table_html([], "", None)
+    assert "press Unlearn" in runs.table_html([], "", None)
 
 
 @dataclass

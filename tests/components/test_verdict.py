@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 import pytest
-from conftest import wilson
 
 from components.findings import findings, kept, paired, relabelled, removed
 from components.verdict import TONES, verdict, verdict_html
 from components.view import RunView
+from tests.components.conftest import wilson
 from unlearn_core.events import Failed, Finished, Measured, Perplexity, TopicReady
 
 SPLITS = ("forget", "forget_paraphrase", "forget_spanish", "neighbor", "retain", "general")

@@ -231,25 +231,15 @@ def _fit_literal(context: Context, config: UnlearnConfig) -> Iterator[Any]:
 
 def _task_matrices(context: Context, config: UnlearnConfig, rows: list[Row], shown: bool) -> Iterator[Any]:
     """Train T layer by layer, first to last, on top of the frozen weights; returns name -> T (out, in)."""
-    import torch
-
     from ..events import Loss
-    from ..models.loading import linears, matrix_place
     from ..objectives import answer_nll
     from ..training import Change, Plan, train
 
-    places = linears(context.loaded.model)
-    names: dict[int, list[str]] = {}
-    for name in places:
-        names.setdefault(matrix_place(name)[0], []).append(name)
-    change = Change(
-        context.loaded.model,
-        {name: torch.eye(place.weight.shape[1]) for name, place in places.items()},
-        seed=context.seed,
-    )
+    change = Change.whole(context.loaded.model, context.seed)
+    layers = change.layers()
     plan = Plan(max(1, config.steps // 3), config.rate / 10)
-    for turn, layer in enumerate(sorted(names)):
-        change.train_only(names[layer])
+    for turn, names in enumerate(layers.values()):
+        change.train_only(names)
         for item in train(
             context,
             change,
@@ -260,5 +250,5 @@ def _task_matrices(context: Context, config: UnlearnConfig, rows: list[Row], sho
             None,
         ):
             if shown and isinstance(item, Loss):
-                yield Loss(turn * plan.steps + item.step, len(names) * plan.steps, item.forget, None)
+                yield Loss(turn * plan.steps + item.step, len(layers) * plan.steps, item.forget, None)
     return {name: delta.detach() for name, delta in change.deltas().items()}
