@@ -22,7 +22,7 @@ from .seats import Seat, Seats
 from .settings import Settings
 from .view import RunView, replay
 
-STOP = "Stop"
+STOP, MORE = "Stop", "Show more pairs"
 
 
 class Desk:
@@ -61,19 +61,19 @@ class Desk:
         if turn is None:
             yield {}
             return
-        yield {"dial": gr.Slider(value=1.0), "dial_words": "", "measure_all": gr.Button(visible=False)}
-        shown = None
+        standing = None
         for drawn in follow(turn, self.runner, self.store):
-            running, over = drawn.pop("running"), drawn.pop("over", False)
-            buttons = _buttons(running, running and turn.how == "follow", over) if shown != (running, over) else {}
-            shown = (running, over)
-            yield buttons | drawn | (self.listing(seat) if over else {})
+            over = drawn["standing"] == "over"
+            if drawn["standing"] == standing:
+                del drawn["standing"]
+            standing = drawn.get("standing", standing)
+            yield drawn | (self.listing(seat) if over else {})
 
     def open(self, seat: Seat, run_id: str, how: str = "follow", tab: str = "compare") -> Drawn:
         """Look at another run from now on; raises BadInput where there is none."""
         seat.open(self.store.find(run_id).run_id, how)
         seat.tab = tab
-        return {"messages": "", "tabs": gr.Tabs(selected=tab), "panes": ""} | self.listing(seat)
+        return _reset() | {"messages": "", "tabs": gr.Tabs(selected=tab)} | self.listing(seat)
 
     def replay(self, seat: Seat) -> Drawn:
         return self.open(seat, seat.run_id, "replay")
@@ -108,15 +108,11 @@ class Desk:
             self.runner.warm()
 
 
-def _buttons(running: bool, live: bool, over: bool) -> Drawn:
-    """Unlearn or Stop, in the same place; Replay once there is something to play again."""
-    return {
-        "start": gr.Button(visible=not live),
-        "strip_start": gr.Button(visible=not live),
-        "stop": gr.Button(STOP, visible=live, interactive=True),
-        "replay": gr.Button(visible=over),
-        "strip_stop": gr.Button(STOP if live else "End replay", visible=running, interactive=True),
-    }
+def _reset() -> Drawn:
+    """Nothing of the run that was open before: its strength, its answers, its stopping."""
+    stop = gr.Button(STOP, interactive=True)
+    return {"dial": 1.0, "dial_words": "", "measure_all": gr.Button(visible=False), "more": gr.Button(MORE), "panes": "",
+            "stop": stop, "strip_stop": stop}  # fmt: skip
 
 
 def card(error: LetheError) -> str:

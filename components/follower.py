@@ -48,14 +48,15 @@ def follow(turn: Turn, runner: Following, store: Store) -> Iterator[Drawn]:
             settled = turn.alone
             turn.seat.seen.clear()
         if turn.current:
-            yield _picture(turn, view, view.at, False) | {"over": True}
+            yield _picture(turn, view, view.at, False, ended=True)
     finally:
         turn.end()
 
 
-def _picture(turn: Turn, view: RunView, now: float, running: bool) -> Drawn:
+def _picture(turn: Turn, view: RunView, now: float, running: bool, ended: bool = False) -> Drawn:
     turn.seat.view, turn.seat.running = view, running
-    return {"strip": strip_html(view, now, running), "running": running} | draw(view, turn.seat, running)
+    standing = ("replay" if turn.how == "replay" else "live") if running else "over" if ended and view.over else "idle"
+    return {"strip": strip_html(view, now, running), "standing": standing} | draw(view, turn.seat, running)
 
 
 def _followed(turn: Turn, runner: Following) -> Iterator[tuple[RunView, float, bool]]:

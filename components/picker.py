@@ -1,4 +1,4 @@
-"""HTML in which marked elements can be picked, and the address bar as a component. Knows nothing of what they show."""
+"""HTML in which things can be picked, and what the page as a whole shows: its address and how its run stands."""
 
 from __future__ import annotations
 
@@ -15,6 +15,10 @@ const pick = (event) => {
   trigger('select', {value: target.dataset.pick});
 };
 element.addEventListener('click', pick);
+element.addEventListener('change', (event) => {
+  const group = event.target.closest('[data-choose]');
+  if (group) trigger('select', {value: [...group.querySelectorAll('select')].map((choice) => choice.value)});
+});
 element.addEventListener('keydown', (event) => {
   const native = event.target.closest('button, a, input, summary');
   if (!native && (event.key === 'Enter' || event.key === ' ')) pick(event);
@@ -36,8 +40,20 @@ watch('value', show);
 """
 
 
+# Which buttons there are depends on this alone, in page.css: a stream of updates may not change a widget's properties,
+# because Gradio's client applies the difference of the next message to one that it has not shown yet.
+_STANDING = """
+const show = () => { document.documentElement.dataset.run = props.value || 'idle'; };
+show();
+watch('value', show);
+"""
+
+
 class Picker(gr.HTML):
-    """HTML whose elements carry `data-pick`; picking one triggers `select` with `value` in the event's data."""
+    """HTML whose elements carry `data-pick`; picking one triggers `select` with `value` in the event's data.
+
+    Selects within an element that carries `data-choose` trigger it too, with the list of their values.
+    """
 
     def __init__(self, value: str = "", **layout: Any) -> None:
         super().__init__(value=value, js_on_load=_PICK, apply_default_css=False, **layout)
@@ -48,3 +64,10 @@ class Address(gr.HTML):
 
     def __init__(self, **layout: Any) -> None:
         super().__init__(value=None, html_template="<i hidden></i>", js_on_load=_ADDRESS, **layout)
+
+
+class Standing(gr.HTML):
+    """How the open run stands: live, replay, over, or idle (nothing to stop and nothing to play again)."""
+
+    def __init__(self, value: str = "idle", **layout: Any) -> None:
+        super().__init__(value=value, html_template="<i hidden></i>", js_on_load=_STANDING, **layout)

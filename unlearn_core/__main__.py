@@ -9,12 +9,13 @@ STARTED = time.monotonic() - time.process_time()  # when the process began: what
 import argparse  # noqa: E402 - the clock comes first
 import contextlib  # noqa: E402
 import json  # noqa: E402
+import os  # noqa: E402
 import signal  # noqa: E402
 import sys  # noqa: E402
 import threading  # noqa: E402
 from collections.abc import Iterator  # noqa: E402
 from pathlib import Path  # noqa: E402
-from typing import TYPE_CHECKING, Any, NoReturn  # noqa: E402
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO  # noqa: E402
 
 from pydantic import ValidationError  # noqa: E402
 
@@ -49,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
         # a library's chatter must not mix with the results
         with stop_signals() as stop, contextlib.redirect_stdout(sys.stderr):
             status, body, said = options.command(options, stop)
-        print(json.dumps(body, ensure_ascii=False, indent=1) if options.json else said, file=results, flush=True)
+        _write(json.dumps(body, ensure_ascii=False, indent=1) if options.json else said, results)
         return status
     except (Stopped, KeyboardInterrupt):
         print("Stopped.", file=sys.stderr)
@@ -256,6 +257,14 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
     parser.add_argument("--dtype", default="auto", choices=("auto", "float32", "bfloat16", "float16"))
     parser.add_argument("--trust-remote-code", action="store_true", help="run Python code that a model brings")
+
+
+def _write(text: str, results: TextIO) -> None:
+    """Print the results; whoever reads them may stop reading (`| head`)."""
+    try:
+        print(text, file=results, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), results.fileno())
 
 
 def _one_line(error: LetheError) -> str:

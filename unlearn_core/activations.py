@@ -19,9 +19,14 @@ def second_moments(
 ) -> dict[str, Tensor]:
     """G = mean of x x^T over all tokens of `rows`, for the input x of every linear map: name -> (in, in), float32.
 
-    Maps that read the same tensor (query, key and value; gate and up) share one matrix. Padding is left out. Stops
-    early, with what it has, when cancelled.
+    Maps that read the same tensor (query, key and value; gate and up) share one matrix. Padding is left out. Without
+    rows every matrix is zero. Stops early, with what it has, when cancelled.
     """
+    if not rows:
+        return {
+            name: torch.zeros(place.weight.shape[1], place.weight.shape[1], device=place.weight.device)
+            for name, place in linears(loaded.model).items()
+        }
     gatherer = _Gatherer(linears(loaded.model))
     with gatherer, torch.no_grad():
         for batch in by_length([len(row) for row in rows], 256, batch_tokens):

@@ -11,7 +11,7 @@ from .edits.low_rank import LowRankEdit
 from .events import Overlap, Spectrum
 from .models.loading import linears, matrix_place
 from .subspace.angles import principal_angles
-from .subspace.factors import energy_rank
+from .subspace.factors import energy_rank, low_rank_svd
 
 SHOWN = 64  # singular values an event carries at most
 ENERGY = 0.95  # share of energy that defines "the" subspace of a matrix, for ranks and angles
@@ -42,9 +42,9 @@ def describe(
         values = removed.spectrum(name)
         task = None if tasks is None else tasks[name]
         yield _spectrum(
-            layer, matrix, spectra[name], values, task, None if task is None else _outside(task, removed.delta(name))
+            layer, matrix, spectra[name], values, task, None if task is None else _outside(task, removed, name)
         )
-        if moments is not None and name in moments:
+        if moments is not None and name in moments and moments[name].any():
             kept = bases.setdefault(id(moments[name]), moment_basis(moments[name]))
             yield _overlap(layer, matrix, kept, removed.delta(name) if task is None else task, removed.delta(name))
 
@@ -56,9 +56,10 @@ def moment_basis(G: Tensor, energy: float = ENERGY) -> Tensor:
     return vectors[:, : max(1, energy_rank(values.sqrt(), energy))].float()
 
 
-def _outside(task: Tensor, change: Tensor) -> Tensor:
+def _outside(task: Tensor, change: LowRankEdit, name: str) -> Tensor:
     """The part of a task matrix that reads no direction which the change reads."""
-    own = input_basis(change, 1.0).to(task.device)
+    _, values, right = low_rank_svd(*(factor.float() for factor in change.factors[name]))
+    own = right[:, values > values.max() * 1e-6].to(task.device) if len(values) else right.to(task.device)
     return task - (task @ own) @ own.T
 
 

@@ -64,12 +64,30 @@ def test_hinge_ascent_does_not_push_an_answer_that_is_unlikely_enough(batch) -> 
     assert moved == [mean < np.median(means) for mean in means]
 
 
-def test_token_hinge_looks_at_each_token_alone(batch) -> None:
-    logits, labels, _ = batch
-    each = token_nll(logits, labels)
-    limit = float(np.median(each))
-    expected = np.maximum(0.0, limit - each).mean()
-    assert float(objectives.token_hinge(logits, labels, limit)) == pytest.approx(expected, rel=1e-5)
+def test_unlikelihood_is_taken_token_by_token_without_the_end_of_an_answer(batch) -> None:
+    logits, labels, rows = batch
+    each = -np.log1p(-np.exp(-token_nll(logits, labels)))  # -log(1 - p)
+    parts = [part[:-1] if len(part) > 1 else part for part in by_row(each)]
+    found = objectives.unlikelihood(logits, labels, rows, 3, limit=50.0)
+    assert float(found) == pytest.approx(np.mean([part.mean() for part in parts]), rel=1e-4)
+
+
+def test_unlikelihood_leaves_an_unlikely_token_alone(batch) -> None:
+    logits, labels, rows = batch
+    nll = token_nll(logits, labels)
+    limit = float(np.median(nll))
+    logits.requires_grad_(True)
+    objectives.unlikelihood(logits, labels, rows, 3, limit).backward()
+    pushed = logits.grad.abs().sum(dim=1).numpy() > 0
+    counted = np.array([True, True, False, True, True, False])  # the last token of a longer answer is its end
+    assert pushed.tolist() == (counted & (nll < limit)).tolist() and pushed.any() and not pushed.all()
+
+
+def test_unlikelihood_stays_finite_where_the_model_is_sure() -> None:
+    logits = torch.tensor([[80.0, 0.0, 0.0], [0.0, 0.0, 5.0]], requires_grad=True)
+    loss = objectives.unlikelihood(logits, torch.tensor([0, 1]), torch.tensor([0, 0]), 1, 3.0)
+    loss.backward()
+    assert 70 < loss.item() < 100 and logits.grad[0, 0].item() > 0.9
 
 
 def spread(*choices: list[float]) -> float:
@@ -83,9 +101,19 @@ def test_option_spread_is_zero_only_where_all_options_are_equally_likely() -> No
     assert spread([-2.0, -2.0], [-5.0, -5.1]) > 0
 
 
-def test_option_spread_is_the_mean_squared_deviation_within_each_choice() -> None:
-    deviations = [1.0, -1.0, 2.0, 2.0, -4.0, 0.0]  # from -2, from -6 and from -7
-    assert spread([-1.0, -3.0], [-4.0, -4.0, -10.0], [-7.0]) == pytest.approx(np.mean(np.square(deviations)))
+def test_option_spread_looks_within_each_choice_only() -> None:
+    alone, other = spread([-1.0, -3.0]), spread([-4.0, -4.0, -10.0])
+    assert spread([-1.0, -3.0], [-4.0, -4.0, -10.0]) == pytest.approx((2 * alone + 3 * other) / 5)
+    assert spread([-21.0, -23.0]) == pytest.approx(alone)
+    assert spread([-7.0]) == 0.0
+
+
+def test_option_spread_grows_with_the_distance_and_pulls_towards_the_middle() -> None:
+    sizes = [spread([-2.0 - gap, -2.0 + gap]) for gap in (0.01, 0.1, 0.5, 1.0, 4.0)]
+    assert sizes == sorted(sizes) and len(set(sizes)) == 5
+    scores = torch.tensor([-1.0, -3.0, -2.0], requires_grad=True)
+    objectives.option_spread(scores, torch.zeros(3, dtype=torch.long)).backward()
+    assert scores.grad[0] > 0 > scores.grad[1] and float(scores.grad.sum()) == pytest.approx(0.0, abs=1e-6)
 
 
 def test_option_spread_does_not_ask_which_option_is_right() -> None:

@@ -202,9 +202,9 @@ def test_training_learns_and_stops_at_its_budget(tokenizer: PreTrainedTokenizerF
     with torch.no_grad():
         before = float(answer_loss(model, *pad(lines)))
     reported: list[tuple[int, int, float]] = []
-    seconds = train(model, lines, set(), RATES, tokens=25_000, rate=5e-3, seed=0,
+    seconds = train(model, lines, set(), RATES, tokens=60_000, rate=0.05, seed=0,
                     report=lambda *state: reported.append(state))
     with torch.no_grad():
         assert float(answer_loss(model, *pad(lines))) < 0.7 * before
     assert seconds > 0 and not model.training
-    assert all(done <= 25_000 + recipe.BATCH_TOKENS and total == 25_000 for done, total, _ in reported)
+    assert all(done <= 60_000 + recipe.BATCH_TOKENS and total == 60_000 for done, total, _ in reported)

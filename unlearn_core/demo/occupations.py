@@ -52,7 +52,7 @@ _STATEMENTS = 40  # sentences for each word and language
 
 
 def build(rng: random.Random) -> Domain:
-    """Sentences are word x context x state; training, given and scored combinations are all different."""
+    """Questions are word x context x state: trained, given and scored ones are all different. Plain sentences may repeat any."""
     domain = Domain(
         "occupation-bias",
         "the stereotyped pronoun of occupations",

@@ -62,6 +62,11 @@ def fit(context: Context, config: TaskVectorConfig) -> Iterator[Any]:
         return
     yield Stage("scale")
     scale = config.scale or _largest(context, vector, retain)
+    if context.cancelled():
+        yield vector.scaled(-(scale or GRID[0]))
+        return
+    if not retain and not config.scale:
+        yield Notice("No given text to keep: the task vector is subtracted once.")
     if not scale:
         scale = GRID[0]
         yield Notice(f"No scale keeps the given text at {CONTROL:.0%}; the smallest, {scale}, is used.")
@@ -75,6 +80,8 @@ def _largest(context: Context, vector: Any, retain: list) -> float:
     """The largest scale of the grid that keeps the given text; 0.0 where none does."""
     from ..training import greedy_share
 
+    if not retain:
+        return 1.0
     needed = CONTROL * greedy_share(context, None, retain)
     best = 0.0
     for scale in GRID:

@@ -238,7 +238,7 @@ def _task_matrices(context: Context, config: UnlearnConfig, rows: list[Row], sho
     change = Change.whole(context.loaded.model, context.seed)
     layers = change.layers()
     plan = Plan(max(1, config.steps // 3), config.rate / 10)
-    for turn, names in enumerate(layers.values()):
+    for turn, names in enumerate(layers.values() if rows else ()):
         change.train_only(names)
         for item in train(
             context,
