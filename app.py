@@ -30,9 +30,11 @@ def main() -> None:
     with without_stub_files():
         from components.dashboard import build_ui
         from components.launch import launch_arguments
+    from unlearn_core.allocator import keep_freed_memory
     from unlearn_core.runner import Runner
     from unlearn_core.store import Store
 
+    keep_freed_memory()
     store = Store(settings.runs_dir)
     runner = Runner(store, settings.trust_remote_code)
     build_ui(runner, store, settings).launch(**launch_arguments(settings))

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 import gradio as gr
 
 from .live_plot import LivePlot
+from .picker import Picker
+from .plots import short_matrix
+from .view import Place
 
 NOTHING = "Nothing to draw: this run has no low-rank change of weights, or has not got there yet."
 
@@ -16,8 +20,7 @@ NOTHING = "Nothing to draw: this run has no low-rank change of weights, or has n
 class Anatomy:
     """The widgets of the tab."""
 
-    layer: gr.Dropdown
-    matrix: gr.Dropdown
+    place: Picker
     spectrum_words: gr.HTML
     spectrum: LivePlot
     change_words: gr.HTML
@@ -29,13 +32,7 @@ class Anatomy:
 
 def build_anatomy(first: dict[str, Any]) -> Anatomy:
     """Spectrum and map side by side, angles below, each under one plain sentence. `first`: what they show at first."""
-    layers, matrices, place = first["place"]
-    layer_now, matrix_now = place or (None, None)
-    with gr.Row(elem_id="place"):
-        layer = gr.Dropdown(layers, value=layer_now, label="Layer", filterable=False, elem_id="layer", min_width=140)
-        matrix = gr.Dropdown(
-            matrices, value=matrix_now, label="Matrix", filterable=False, elem_id="matrix", min_width=200
-        )
+    place = Picker(first["place"], elem_id="place")
     with gr.Row(elem_classes="figures"):
         with gr.Column(min_width=340):
             gr.HTML("<h2>Spectrum</h2>")
@@ -56,8 +53,7 @@ def build_anatomy(first: dict[str, Any]) -> Anatomy:
         first["angles"], elem_id="angles-plot", label="Principal angles between forget and retain", empty=NOTHING
     )
     return Anatomy(
-        layer=layer,
-        matrix=matrix,
+        place=place,
         spectrum_words=spectrum_words,
         spectrum=spectrum,
         change_words=change_words,
@@ -66,3 +62,20 @@ def build_anatomy(first: dict[str, Any]) -> Anatomy:
         angles_words=angles_words,
         angles=angles,
     )
+
+
+def place_html(layers: list[int], matrices: list[str], place: Place | None) -> str:
+    """Two selects, for the layer and the matrix to look at; nothing where there is none."""
+    if place is None:
+        return ""
+    layer = _select("Layer", [(str(name), str(name)) for name in layers], str(place[0]))
+    matrix = _select("Matrix", [(name, short_matrix(name)) for name in matrices], place[1])
+    return f'<div class="place" data-choose>{layer}{matrix}</div>'
+
+
+def _select(title: str, options: list[tuple[str, str]], chosen: str) -> str:
+    items = "".join(
+        f'<option value="{escape(value, quote=True)}"{" selected" if value == chosen else ""}>{escape(words)}</option>'
+        for value, words in options
+    )
+    return f"<label>{title}<select>{items}</select></label>"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields
 from typing import Any
 
@@ -19,7 +19,7 @@ from .desk import Desk, card
 from .desk_compare import CompareDesk
 from .desk_runs import RunsDesk
 from .desk_setup import SetupDesk
-from .picker import Address, Picker
+from .picker import Address, Picker, Standing
 from .runs import build_runs, table_html
 from .screen import Drawn, draw
 from .seats import Seat
@@ -27,9 +27,15 @@ from .settings import Settings
 from .sidebar import Sidebar, build_sidebar, problem_slot
 from .strip import strip_html
 
+# What a stream of updates may change: values, never properties (see picker.py).
+STREAMED = ("strip", "standing", "address", "messages", "verdict", "cards", "chips", "pairs", "accuracy", "spectrum",
+            "spectrum_words", "place", "change_map", "change_words", "change_table", "angles", "angles_words", "dial_words",
+            "panes", "runs_table")  # fmt: skip
 QUEUED = 64  # events that may wait
 PRIVATE = {"api_visibility": "private", "show_progress": "hidden"}
 LAST = {"trigger_mode": "always_last"}  # what was chosen last counts; nothing that a person did is dropped
+# Two parts of a page that are made anew at the same time trip over each other within Gradio.
+ONE_BY_ONE = {"concurrency_limit": 1, "concurrency_id": "settings", "show_progress": "hidden"}
 COPY_COMMAND = "(command) => { window.lethe.copy(command, 'Command copied'); }"
 COPY_LINK = "() => { window.lethe.copy(location.href, 'Link copied'); }"
 
@@ -61,14 +67,11 @@ class _Page:
             self.sidebar = build_sidebar(offered, self.desk.settings, self._knob, self._advanced)
         with gr.Row(elem_id="strip", equal_height=True):
             strip = gr.HTML(strip_html(view, view.at, False), elem_id="strip-words")
-            self.strip_start = gr.Button(
-                "Unlearn", variant="primary", size="sm", scale=0, min_width=90, elem_id="strip-start"
-            )
-            self.strip_stop = gr.Button(
-                "Stop", variant="stop", size="sm", scale=0, min_width=90, visible=False, elem_id="strip-stop"
-            )
-            self.replay = gr.Button("Replay", size="sm", scale=0, min_width=80, visible=view.over, elem_id="replay")
-            self.copy_link = gr.Button("Copy link", size="sm", scale=0, min_width=90, elem_id="copy-link")
+            self.strip_start = _strip_button("Unlearn", "strip-start", "primary")
+            self.strip_stop = _strip_button("Stop", "strip-stop", "stop")
+            self.end_replay = _strip_button("End replay", "end-replay")
+            self.replay = _strip_button("Replay", "replay")
+            self.copy_link = _strip_button("Copy link", "copy-link")
         self.messages = Picker("", elem_id="messages")
         with gr.Tabs(selected="compare", elem_id="tabs") as tabs:
             with gr.Tab("Compare", id="compare"):
@@ -78,18 +81,19 @@ class _Page:
             with gr.Tab("Runs", id="runs"):
                 self.runs = build_runs(table_html(self.desk.store.runs(), seat.run_id, None))
         self.tabs, self.page = tabs, page
-        self._name_parts(strip, drawer, Address(elem_id="address", visible="hidden"))
+        standing = Standing("over" if view.over else "idle", elem_id="standing", visible="hidden")
+        self._name_parts(strip, drawer, Address(elem_id="address", visible="hidden"), standing)
         self._wire()
 
     def _knob(self, chosen: dict[str, Any]) -> None:
-        @gr.render(inputs=[chosen["method"], chosen["preset"]])
+        @gr.render([chosen["method"], chosen["preset"]], **ONE_BY_ONE)
         def knob(method: str, preset: dict[str, Any]) -> None:
             field, _ = self.setup.fields(method)
             if field is not None:
                 self._control(chosen, field, preset)
 
     def _advanced(self, chosen: dict[str, Any]) -> None:
-        @gr.render(inputs=[chosen["method"], chosen["preset"]])
+        @gr.render([chosen["method"], chosen["preset"]], **ONE_BY_ONE)
         def others(method: str, preset: dict[str, Any]) -> None:
             for field in self.setup.fields(method)[1]:
                 self._control(chosen, field, preset)
@@ -105,7 +109,7 @@ class _Page:
             changed, [chosen["method"], chosen["settings"], widget], [chosen["settings"], slot], queue=False, **PRIVATE
         )
 
-    def _name_parts(self, strip: gr.HTML, drawer: gr.Sidebar, address: Address) -> None:
+    def _name_parts(self, strip: gr.HTML, drawer: gr.Sidebar, address: Address, standing: Standing) -> None:
         """Which widgets show which part; some parts are shown twice."""
         one, two, three, bar = self.compare, self.anatomy, self.runs, self.sidebar
         self.opened = gr.State(0)
@@ -115,9 +119,8 @@ class _Page:
             "address": [address],
             "messages": [self.messages],
             "tabs": [self.tabs],
-            "strip_start": [self.strip_start],
             "strip_stop": [self.strip_stop],
-            "replay": [self.replay],
+            "standing": [standing],
             "verdict": [one.verdict],
             "cards": [one.cards],
             "dial_words": [one.dial_words],
@@ -132,8 +135,7 @@ class _Page:
             "change_table": [two.change_table],
             "angles": [two.angles],
             "angles_words": [two.angles_words],
-            "layer": [two.layer],
-            "matrix": [two.matrix],
+            "place": [two.place],
             "question": [one.ask.question],
             "send": [one.ask.send],
             "stop_ask": [one.ask.stop],
@@ -156,7 +158,7 @@ class _Page:
     # --- wiring -------------------------------------------------------------------------------------------------------
 
     def _wire(self) -> None:
-        self.page.load(self._arrive, None, self._outputs, **PRIVATE)
+        self.page.load(self._arrive, None, self._outputs(self.parts), **PRIVATE)
         self.page.unload(self._leave)
         # Whatever opens a run makes the seat's number grow, and one follower begins for each number.
         self._on(self.opened.change, self.desk.follow, trigger_mode="multiple", concurrency_limit=None)
@@ -179,7 +181,7 @@ class _Page:
         bar.copy.click(None, [bar.command], None, js=COPY_COMMAND, **PRIVATE)
 
     def _wire_strip(self) -> None:
-        for button in (self.sidebar.stop, self.strip_stop):
+        for button in (self.sidebar.stop, self.strip_stop, self.end_replay):
             self._on(button.click, self.setup.stop, queue=False)
         self._on(self.replay.click, self.desk.replay)
         self._on(self.messages.select, self.desk.watch, picked=True)
@@ -190,7 +192,8 @@ class _Page:
         several = {"concurrency_limit": None}
         chosen = self._on(ask.chips.select, desk.pick_chip, picked=True, queue=False)
         for trigger in ([ask.question.submit, ask.send.click], chosen.then):
-            self._on(self._on(trigger, desk.ask, ask.form, **several).then, desk.asked, queue=False)
+            begun = self._on(trigger, desk.asking, queue=False)
+            self._on(self._on(begun.then, desk.ask, ask.form, **several).then, desk.asked, queue=False)
         self._on(ask.stop.click, desk.stop_ask, queue=False)
         moved = self._on(ask.strength.change, desk.dial, [ask.strength], **LAST)
         self._on(moved.then, desk.rescore, trigger_mode="multiple", **several)
@@ -200,7 +203,7 @@ class _Page:
         desk, two = self.compare_desk, self.anatomy
         self._on(self.compare.mode.input, desk.set_mode, [self.compare.mode], **LAST)
         self._on(self._on(self.compare.more.click, desk.more_pairs).then, desk.reheat)
-        self._on([two.layer.input, two.matrix.input], desk.set_place, [two.layer, two.matrix], **LAST)
+        self._on(two.place.select, desk.set_place, picked=True, **LAST)
         self._on(two.change_map.select, desk.pick_cell, picked=True, **LAST)
         self._on(self.tabs.select, desk.set_tab, picked=True, **LAST)
 
@@ -222,16 +225,16 @@ class _Page:
         **how: Any,
     ) -> Any:
         """Wire a desk's handler: it gets the tab's seat, what was picked (if asked for) and the inputs' values."""
-        make = _streamed if inspect.isgeneratorfunction(handler) else _answered
-        function = _picking(make(self, handler)) if picked else make(self, handler)
-        how = PRIVATE | how
+        stream = inspect.isgeneratorfunction(handler)
+        function = (_streamed if stream else _answered)(self, handler)
+        function = _picking(function) if picked else function
+        outputs, how = self._outputs(STREAMED if stream else self.parts), PRIVATE | how
         if isinstance(triggers, list):
-            return gr.on(triggers, function, inputs, self._outputs, **how)
-        return triggers(function, inputs, self._outputs, **how)
+            return gr.on(triggers, function, inputs, outputs, **how)
+        return triggers(function, inputs, outputs, **how)
 
-    @property
-    def _outputs(self) -> list[Any]:
-        return [self.opened, *(widget for widgets in self.parts.values() for widget in widgets)]
+    def _outputs(self, parts: Iterable[str]) -> list[Any]:
+        return [self.opened, *(widget for name in parts for widget in self.parts[name])]
 
     def _arrive(self, request: gr.Request) -> dict[Any, Any]:
         seat = self.seat(request)
@@ -245,12 +248,12 @@ class _Page:
 
     def values(self, seat: Seat, drawn: Drawn) -> dict[Any, Any]:
         """New values by widget. The number of the opened run goes along always: it starts the follower."""
-        if "place" in drawn:
-            layers, matrices, place = drawn.pop("place")
-            layer, matrix = place or (None, None)
-            drawn |= {"layer": gr.Dropdown(layers, value=layer), "matrix": gr.Dropdown(matrices, value=matrix)}
         values = {widget: value for name, value in drawn.items() for widget in self.parts[name]}
         return {self.opened: seat.generation} | values
+
+
+def _strip_button(words: str, name: str, variant: str = "secondary") -> gr.Button:
+    return gr.Button(words, variant=variant, size="sm", scale=0, min_width=80, elem_id=name)
 
 
 def _answered(page: _Page, handler: Callable[..., Drawn]) -> Callable[..., dict[Any, Any]]:

@@ -13,7 +13,7 @@ from unlearn_core.errors import LetheError
 from unlearn_core.events import TokenScores
 
 from . import ask
-from .desk import Desk, card
+from .desk import MORE, Desk, card
 from .plots import short_matrix
 from .problems import problem_html
 from .screen import FEW_PAIRS, MORE_PAIRS, Drawn, address, shown_questions
@@ -36,8 +36,8 @@ class CompareDesk:
         if fault:
             yield {"panes": problem_html(fault)}
             return
-        seat.question, seat.asking = question.strip(), uuid.uuid4().hex
-        yield _ask_buttons(asking=True) | {
+        seat.question = question.strip()
+        yield {
             "panes": ask.panes_html(seat.question, "", "", False, "Asking…", strength),
             "address": address(seat),
         }
@@ -46,6 +46,11 @@ class CompareDesk:
         )
         for panes in ask.answers(updates, seat.question, strength):
             yield {"panes": panes}
+
+    def asking(self, seat: Seat) -> Drawn:
+        """A question was sent: it can be stopped from now on."""
+        seat.asking = uuid.uuid4().hex
+        return _ask_buttons(asking=True)
 
     def asked(self, seat: Seat) -> Drawn:
         """The answers have ended, in whatever way."""
@@ -125,10 +130,15 @@ class CompareDesk:
 
     def more_pairs(self, seat: Seat) -> Drawn:
         seat.limit = MORE_PAIRS if seat.limit == FEW_PAIRS else FEW_PAIRS
-        words = "Show more pairs" if seat.limit == FEW_PAIRS else "Show fewer pairs"
+        words = MORE if seat.limit == FEW_PAIRS else "Show fewer pairs"
         return self.desk.redraw(seat) | {"more": gr.Button(words)}
 
-    def set_place(self, seat: Seat, layer: int | None, matrix: str | None) -> Drawn:
+    def set_place(self, seat: Seat, picked: dict[str, Any]) -> Drawn:
+        """Another layer or matrix was chosen."""
+        layer, matrix = picked["value"]
+        return self._look(seat, int(layer), str(matrix))
+
+    def _look(self, seat: Seat, layer: int, matrix: str) -> Drawn:
         seat.layer, seat.matrix = layer, matrix
         return self.desk.redraw(seat)
 
@@ -136,7 +146,7 @@ class CompareDesk:
         """A cell of the map of change: look at that matrix."""
         for layer, matrix in self.desk.view(seat).spectra:
             if str(layer) == str(picked["y"]) and short_matrix(matrix) == picked["x"]:
-                return self.set_place(seat, layer, matrix)
+                return self._look(seat, layer, matrix)
         return {}
 
     def set_tab(self, seat: Seat, picked: dict[str, Any]) -> Drawn:

@@ -9,6 +9,7 @@ from typing import Any
 from unlearn_core.events import Spectrum
 from unlearn_core.store import RECORDED
 
+from .anatomy import place_html
 from .ask import chips_html
 from .internals import angles_words, change_table_html, change_words, layers, spectrum_words, strongest
 from .links import ViewState, query_string
@@ -146,8 +147,8 @@ def _at(view: RunView, seat: Seat, running: bool) -> tuple:
     return view.spectra, view.overlaps, place(view, seat), seat.strength, view.status
 
 
-def _place(view: RunView, seat: Seat, running: bool) -> tuple[list[int], list[str], Place | None]:
-    return layers(view), matrix_order(view), place(view, seat)
+def _place(view: RunView, seat: Seat, running: bool) -> str:
+    return place_html(layers(view), matrix_order(view), place(view, seat))
 
 
 _PARTS: dict[str, tuple[Callable[[RunView, Seat, bool], tuple], Callable[[RunView, Seat, bool], Any]]] = {

@@ -188,7 +188,7 @@ def _everywhere() -> dict[str, Any]:
 def _launch() -> dict[str, Any]:
     parts: dict[str, Any] = {"settings_problem": problem_slot("settings")}
     parts["start"] = gr.Button("Unlearn", variant="primary", elem_id="start")
-    parts["stop"] = gr.Button("Stop", variant="stop", visible=False, elem_id="stop")
+    parts["stop"] = gr.Button("Stop", variant="stop", elem_id="stop")
     parts["estimate"] = gr.HTML("", elem_id="estimate")
     parts["copy"] = gr.Button("Copy command", size="sm", variant="secondary", elem_id="copy-command")
     parts["command"] = gr.Textbox("", visible="hidden", elem_id="command")

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO  # noqa: E402
 
 from pydantic import ValidationError  # noqa: E402
 
+from .allocator import keep_freed_memory  # noqa: E402
 from .config import SPLITS, RunConfig  # noqa: E402
 from .errors import BadInput, LetheError, Stopped  # noqa: E402
 from .events import Event, Failed, Finished, Notice, Phase, Progress  # noqa: E402
@@ -45,6 +46,7 @@ class Parser(argparse.ArgumentParser):
 def main(arguments: list[str] | None = None) -> int:
     """Carry out one command; returns the exit status: 0 done, 1 failed, 2 bad input, 130 stopped."""
     results = sys.stdout
+    keep_freed_memory()
     try:
         options = _parser().parse_args(arguments)
         # a library's chatter must not mix with the results

@@ -146,20 +146,22 @@ def encode_rows(loaded: LoadedModel, questions: Sequence[Question], choices: boo
 
 
 def scrambled(rows: Sequence[Row], share: float, seed: int) -> list[Row]:
-    """The same rows with a share of their prompt tokens replaced by prompt tokens of other rows.
+    """The same rows with a share of their prompt tokens replaced by prompt tokens of other rows; the options of one
+    forced choice keep one prompt.
 
-    Stand-ins for text to keep that was not given: whatever the original says to them is to stay (our addition).
+    Stand-ins for text of the same kind that was not given (our addition).
     """
     generator = random.Random(seed)
     pool = [token for row in rows for token in row.ids[: row.start]]
     fixed = set.intersection(*(set(row.ids[: row.start]) for row in rows)) if rows else set()
-    result = []
-    for row in rows:
-        prompt = [
+    result: list[Row] = []
+    for start in _starts(rows):
+        prompt = tuple(
             generator.choice(pool) if token not in fixed and generator.random() < share else token
-            for token in row.ids[: row.start]
-        ]
-        result.append(Row((*prompt, *row.ids[row.start :]), row.start))
+            for token in rows[start].ids[: rows[start].start]
+        )
+        for row in rows[start : start + max(1, rows[start].options)]:
+            result.append(Row((*prompt, *row.ids[row.start :]), row.start, row.options))
     return result
 
 

@@ -52,12 +52,12 @@ def test_a_run_goes_from_unlearn_to_verdict_and_its_curve_grows(scripted, visit)
 def test_replay_plays_the_run_again_and_ends(scripted, visit):
     page = visit(scripted.url)
     page.locator("#replay").click()
-    expect(page.locator("#strip-stop")).to_have_text("End replay")
+    expect(page.locator("#end-replay")).to_be_visible()
     expect(page.locator("#strip-words")).to_contain_text("phase")
     expect(page.locator("#start")).to_be_visible()
-    page.locator("#strip-stop").click()
+    page.locator("#end-replay").click()
     expect(page.locator("#strip-words")).to_contain_text("Done")
-    expect(page.locator("#strip-stop")).to_be_hidden()
+    expect(page.locator("#end-replay")).to_be_hidden()
 
 
 def test_stop_keeps_a_partial_result(scripted, visit):
@@ -175,7 +175,7 @@ def test_keys_switch_the_way_of_looking_unless_one_types(scripted, visit):
 def test_internals_follow_the_chosen_matrix(scripted, visit):
     page = visit(f"{scripted.url}/?tab=internals")
     expect(page.locator("#internals-words")).to_contain_text("Layer 3")
-    pick(page, "#layer", "1")
+    page.locator("#place select").first.select_option("1")
     expect(page.locator("#internals-words")).to_contain_text("Layer 1")
     expect(page.locator("#angles-words")).to_contain_text("layer 1")
     page.locator("#change-map .js-plotly-plot .nsewdrag").click(position={"x": 20, "y": 10})

@@ -123,15 +123,15 @@ def opened(seat: Seat, run_id: str = "run"):
 def test_a_follower_draws_the_whole_run_and_says_that_it_is_over():
     story, seat = tape(), Seat()
     drawn = list(follow(opened(seat), _Tape([story[:40], story[40:]]), None))
-    assert drawn[0]["running"] and "verdict" in drawn[0]
-    assert drawn[-1]["over"] and not drawn[-1]["running"]
+    assert drawn[0]["standing"] == "live" and "verdict" in drawn[0]
+    assert drawn[-1]["standing"] == "over"
     assert seat.view == replay(story) and seat.followers == 0
 
 
 def test_a_heartbeat_brings_nothing_but_the_clock():
     story = tape()
     drawn = list(follow(opened(Seat()), _Tape([story[:40], [], []]), None))
-    assert set(drawn[1]) == {"strip", "running"} == set(drawn[2])
+    assert set(drawn[1]) == {"strip", "standing"} == set(drawn[2])
 
 
 def test_opening_another_run_ends_the_follower_of_the_first():

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ..edits.low_rank import LowRankEdit
     from ..training import Row, Scored
 
+COPIES, CHOICE_SHARE = 3, 0.5  # scrambled copies of forced choices: undecided there as well, not only where given
 FORGET_SLACK = 0.02  # forget loss that a smaller rank may cost
 KEPT_SLACK = 0.005  # share of given kept answers that a smaller rank may cost
 
@@ -43,13 +44,13 @@ class UnlearnConfig(MethodConfig):
         description="How freely the change may use directions that kept text uses; smaller keeps more",
     )
     rank: int = Field(
-        2, ge=1, le=512, description="Directions to forget in every matrix; the edit is cut to fewer where fewer do"
+        4, ge=1, le=512, description="Directions to forget in every matrix; the edit is cut to fewer where fewer do"
     )
     limit: float = Field(
         2.0, ge=0.5, le=20.0, description="Stop pushing an answer once its tokens are this unlikely (nats)"
     )
     keep: float = Field(
-        10.0, ge=0.0, le=1000.0, description="Weight of staying close to the original on given text to keep"
+        30.0, ge=0.0, le=1000.0, description="Weight of staying close to the original on given text to keep"
     )
     scramble: float = Field(
         0.3,
@@ -61,9 +62,9 @@ class UnlearnConfig(MethodConfig):
         1.0, ge=0.0, le=100.0, description="Weight of making the options of a forced choice equally likely"
     )
     steps: int = Field(
-        50, ge=1, le=2000, description="Training steps; in the literal reading a third of them in each layer"
+        60, ge=1, le=2000, description="Training steps; in the literal reading a third of them in each layer"
     )
-    rate: float = Field(0.012, gt=0, le=1.0, description="Learning rate")
+    rate: float = Field(0.014, gt=0, le=1.0, description="Learning rate")
     reading: Literal["soft", "literal"] = Field(
         "soft", description="Soft discrimination, or train, SVD, Gram-Schmidt, subtract"
     )
@@ -125,6 +126,8 @@ def _fit_soft(context: Context, config: UnlearnConfig) -> Iterator[Any]:
     }
     change = Change(loaded.model, directions={name: found[id(kept[name])] for name in kept}, seed=context.seed)
     choices = encode_rows(loaded, given.forget, choices=True)
+    forced = [row for row in choices if row.options]
+    choices += [row for turn in range(COPIES) for row in scrambled(forced, CHOICE_SHARE, context.seed + 1 + turn)]
     forget_loss = _forget_loss(config)
     yield from train(
         context,
