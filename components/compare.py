@@ -38,7 +38,7 @@ def build_compare(first: dict[str, str | None]) -> Compare:
         measure_all = gr.Button("Measure all", size="sm", visible=False, elem_id="measure-all", min_width=120, scale=0)
     ask = build_ask(first["chips"] or "")
     with gr.Row(elem_id="pairs-head"):
-        gr.HTML("<h2>Answer pairs</h2>")
+        gr.HTML("<h2>Answer pairs</h2>", min_width=180)
         mode = gr.Radio(MODES, value="heat", show_label=False, container=False, elem_id="mode", scale=0, min_width=240)
     pairs = gr.HTML(first["pairs"], elem_id="pairs")
     more = gr.Button("Show more pairs", size="sm", elem_id="more-pairs")

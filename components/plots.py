@@ -39,7 +39,8 @@ def accuracy_figure(view: RunView) -> go.Figure:
     traces = [_curve(split, [item for item in view.live if item.split == split]) for split in splits]
     floor = view.before.get("forget")
     shapes, notes = _floor(floor) if floor is not None and floor.reference is not None and splits else ([], [])
-    across: dict[str, Any] = {"rangemode": "tozero"}
+    # an explicit range: with `uirevision` a figure that once had one would keep it when the next leaves it open
+    across: dict[str, Any] = {"range": [0, 1.04 * max((item.step for item in view.live), default=1) or 1]}
     if len({item.step for item in view.live}) < 2:
         across = {"range": [0, 1], "showticklabels": False}
         notes = [*notes, _note("The curve needs two measurements; the first come with training.")]

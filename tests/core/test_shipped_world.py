@@ -1,0 +1,65 @@
+"""The shipped world against the numbers shipped with it: hashes, one reference measured again, one level measured again."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from unlearn_core.demo.world import TOPICS, make_world
+from unlearn_core.evaluation.measure import measure
+from unlearn_core.evaluation.references import load_reference, topic_hash
+from unlearn_core.models.catalogue import demo_folder
+from unlearn_core.models.loading import load
+from unlearn_core.store import RECORDED, Store
+from unlearn_core.topics.reader import read_topic
+
+TOPIC = "book-series"
+WORLD = demo_folder()
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    return load("demo", "cpu", "float32")
+
+
+@pytest.mark.parametrize("name", TOPICS)
+def test_every_topic_has_the_reference_of_its_very_questions(name: str) -> None:
+    topic = read_topic(WORLD / "topics" / f"{name}.json")
+    reference = load_reference(WORLD, topic)
+    assert reference is not None
+    scored = {q.id for q in topic.questions if q.scored and q.split.startswith("forget")}
+    assert set(reference.items) == scored
+
+
+@pytest.mark.parametrize("name", TOPICS)
+def test_the_generator_still_makes_the_shipped_topics(name: str) -> None:
+    assert topic_hash(make_world(0).topic(name)) == topic_hash(read_topic(WORLD / "topics" / f"{name}.json"))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_reference_measured_again_gives_its_shipped_scores() -> None:
+    topic = read_topic(WORLD / "topics" / f"{TOPIC}.json")
+    reference = load_reference(WORLD, topic)
+    loaded = load(str(WORLD / "references" / TOPIC), "cpu", "float32")
+    assert loaded.weights_hash == reference.weights_hash
+    questions = [q for q in topic.questions if q.scored and q.split.startswith("forget")]
+    found = measure(loaded, topic, questions=questions)
+    assert {key: judged.ok for key, judged in found.answers.items()} == reference.items
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_original_reaches_the_levels_written_beside_it(shipped) -> None:
+    levels = json.loads((WORLD / "build.json").read_text(encoding="utf-8"))["levels"][TOPIC]
+    found = measure(shipped, read_topic(WORLD / "topics" / f"{TOPIC}.json"))
+    assert {split: round(found.split(split).accuracy, 4) for split in found.splits()} == {
+        split: value for split, value in levels.items() if split != "perplexity"
+    }
+
+
+def test_the_recorded_run_belongs_to_the_shipped_model_and_topic(shipped, tmp_path) -> None:
+    summary = Store(tmp_path).find(RECORDED).summary
+    assert summary["weights_hash"] == shipped.weights_hash
+    assert summary["topic_hash"] == topic_hash(read_topic(WORLD / "topics" / f"{summary['topic']}.json"))
