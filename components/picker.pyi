@@ -38,7 +38,10 @@ watch('value', show);
 from gradio.events import Dependency
 
 class Picker(gr.HTML):
-    """HTML whose elements carry `data-pick`; picking one triggers `select` with `value` in the event's data."""
+    """HTML whose elements carry `data-pick`; picking one triggers `select` with `value` in the event's data.
+
+    Selects within an element that carries `data-choose` trigger it too, with the list of their values.
+    """
 
     def __init__(self, value: str = "", **layout: Any) -> None:
         super().__init__(value=value, js_on_load=_PICK, apply_default_css=False, **layout)
@@ -59,3 +62,15 @@ class Address(gr.HTML):
     if TYPE_CHECKING:
         from gradio.components import Timer
         from gradio.components.base import Component
+class Standing(gr.HTML):
+    """How the open run stands: live, replay, over, or idle (nothing to stop and nothing to play again)."""
+
+    def __init__(self, value: str = "idle", **layout: Any) -> None:
+        super().__init__(value=value, html_template="<i hidden></i>", js_on_load=_STANDING, **layout)
+    from typing import Callable, Literal, Sequence, Any, TYPE_CHECKING
+    from gradio.blocks import Block
+    if TYPE_CHECKING:
+        from gradio.components import Timer
+        from gradio.components.base import Component
+
+    

@@ -87,7 +87,7 @@ class Visit:
         self.complaints: list[str] = []
 
     def __call__(self, url: str, width: int = 1440, height: int = 900, **context: object) -> Page:
-        """A new page at `url`, with the verdict on it."""
+        """A new page at `url`, come alive."""
         opened = self._browser.new_context(viewport={"width": width, "height": height}, **context)
         self._contexts.append(opened)
         page = opened.new_page()
@@ -96,7 +96,7 @@ class Visit:
         page.on("request", lambda request: self._check(request.url))
         page.set_default_timeout(PATIENCE)
         page.goto(url)
-        expect(page.locator("#verdict .lt-sentence")).to_be_visible()
+        expect(page.locator("#strip-words .lt-strip")).to_be_visible()
         expect(page.locator("html.lethe-ready")).to_have_count(1)
         return page
 
