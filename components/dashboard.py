@@ -105,9 +105,10 @@ class _Page:
         def changed(method: str, settings: dict[str, Any], shown: Any) -> tuple[dict[str, Any], str]:
             return self.setup.set_setting(method, settings, field, shown)
 
-        widget.change(
+        kept = widget.change(
             changed, [chosen["method"], chosen["settings"], widget], [chosen["settings"], slot], queue=False, **PRIVATE
         )
+        self._on(kept.then, self.setup.refresh, self.sidebar.form, queue=False, **LAST)
 
     def _name_parts(self, strip: gr.HTML, drawer: gr.Sidebar, address: Address, standing: Standing) -> None:
         """Which widgets show which part; some parts are shown twice."""

@@ -19,6 +19,7 @@ from .problems import problem_html
 from .screen import Drawn
 from .seats import Seat
 
+NO_TOPIC = "none"
 PASTED = "pasted list"  # no suffix: the reader looks at the text
 STOPPING = "Stopping after this step…"
 COMMON = ("model", "topic", "method", "seed", "device")
@@ -53,7 +54,7 @@ class SetupDesk:
     ) -> tuple[dict[str, Any], str]:
         """The settings after one control shows another value, and what is wrong with that value."""
         settings = sidebar.with_setting(settings, field, shown)
-        config, problems = sidebar.config_of("demo", "any", method, "0", "auto", settings)
+        config, problems = sidebar.config_of("demo", NO_TOPIC, method, "0", "auto", settings)
         problems = problems or self.runner.check(config)
         return settings, sidebar.field_problem(problems.get(field.name))
 
@@ -62,6 +63,9 @@ class SetupDesk:
         config, problems = sidebar.config_of(*form)
         if config is not None:
             problems = self.runner.check(config)
+        elif set(problems) == {"topic"}:  # a model that cannot be read brings no topics: say what is behind it
+            rest, _ = sidebar.config_of(form[0], NO_TOPIC, *form[2:])
+            problems = self.runner.check(rest) | problems if rest else problems
         return (None if problems else config), problems
 
     def refresh(self, seat: Seat, *form: Any) -> Drawn:

@@ -13,6 +13,7 @@ import pytest
 from playwright.sync_api import Page, expect
 from visiting import PATIENCE, ROOT, Server, finished, free_port, open_run, points, running, start
 
+from unlearn_core.events import Started, encode
 from unlearn_core.topics.reader import write_topic
 from unlearn_core.topics.topic import Topic
 
@@ -175,14 +176,8 @@ def test_a_killed_run_is_interrupted_and_opens(tmp_path, taught_folder, tiny_top
     folder.mkdir(parents=True)
     config = {"model": str(taught_folder), "topic": "tiny-hats", "method": "unlearn"}
     (folder / "config.json").write_text(json.dumps({"config": config, "started_at": "2026-01-01T00:00:00+00:00"}))
-    started = {
-        "kind": "Started",
-        "at": 0,
-        "run_id": folder.name,
-        "config": config,
-        "started_at": "2026-01-01T00:00:00+00:00",
-    }
-    (folder / "events.jsonl").write_text(json.dumps(started) + '\n{"kind": "Phase", "at": 1, "na')
+    started = encode(Started(folder.name, config, "2026-01-01T00:00:00+00:00"), 0.0)
+    (folder / "events.jsonl").write_text(started + '\n{"event": "Phase", "at": 1, "na')
     server = app(tmp_path, taught_folder).wait()
     try:
         page = visit(f"{server.url}/?run={folder.name}")

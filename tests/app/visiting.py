@@ -18,7 +18,7 @@ CHROMIUM = "/usr/bin/chromium"
 STARTS_WITHIN = 180  # seconds, on a very busy machine
 PATIENCE = 60_000  # milliseconds; nothing here waits that long on an idle machine
 # Aborted streams when a page is left or closed; not errors of the page.
-EXPECTED_NOISE = ("ERR_ABORTED", "AbortError", "Connection errored out")
+EXPECTED_NOISE = ("ERR_ABORTED", "ERR_INCOMPLETE_CHUNKED_ENCODING", "AbortError", "Connection errored out")
 RUN_ID = re.compile(r"run=(\d{4}-[^&]+)")
 
 expect.set_options(timeout=PATIENCE)
