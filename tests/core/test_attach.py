@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 
 import pytest
 import torch
@@ -23,6 +24,16 @@ def logits(loaded: LoadedModel, ids: torch.Tensor = IDS) -> torch.Tensor:
         return loaded.model(input_ids=ids).logits
 
 
+def living_bytes() -> int:
+    """Bytes of the storages of every tensor that Python still holds, each once."""
+    gc.collect()
+    storages = {}
+    for thing in gc.get_objects():
+        if issubclass(type(thing), torch.Tensor):
+            storages[thing.untyped_storage().data_ptr()] = thing.untyped_storage().nbytes()
+    return sum(storages.values())
+
+
 def merged(loaded: LoadedModel, edit: LowRankEdit, strength: float) -> torch.nn.Module:
     model = copy.deepcopy(loaded.model)
     for name, linear in linears(model).items():
@@ -38,6 +49,16 @@ def test_equals_adding_the_dense_change(tiny: LoadedModel, strength: float) -> N
     with torch.inference_mode():
         want = merged(tiny, edit, strength)(input_ids=IDS).logits
     torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("rows", [slice(1, 2), slice(1, None), slice(None, None, 2)])
+@pytest.mark.parametrize("strength", [0.25, 2.0])
+def test_strength_on_some_rows_equals_the_scaled_edit(tiny: LoadedModel, rows: slice, strength: float) -> None:
+    edit = random_edit(tiny)
+    with attached(tiny.model, edit.scaled(strength), rows=rows):
+        want = logits(tiny)
+    with attached(tiny.model, edit, strength, rows):
+        torch.testing.assert_close(logits(tiny), want, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("rows", [slice(1, 2), slice(1, None), slice(0, 2), slice(None, None, 2)])
@@ -89,6 +110,15 @@ def test_an_attachment_can_be_entered_again(tiny: LoadedModel) -> None:
     assert torch.equal(logits(tiny), before)
     with prepared:
         assert torch.equal(logits(tiny), first)
+
+
+@pytest.mark.parametrize("rows", [None, slice(1, 2), slice(0, 2)])
+@pytest.mark.parametrize("strength", [1.0, 0.5])
+def test_switching_on_copies_no_factor(tiny: LoadedModel, rows: slice | None, strength: float) -> None:
+    edit = random_edit(tiny, rank=8)
+    before = living_bytes()
+    with attached(tiny.model, edit, strength, rows):
+        assert living_bytes() == before
 
 
 def test_matrices_of_rank_zero_are_skipped(tiny: LoadedModel) -> None:
