@@ -64,9 +64,9 @@ class _Page:
         first = draw(view, seat)
         with gr.Sidebar(width=330, elem_id="sidebar") as drawer:
             offered = self.desk.catalogue | {"topics": self.desk.topics(None)}
-            self.sidebar = build_sidebar(offered, self.desk.settings, self._knob, self._advanced)
+            self.sidebar = build_sidebar(offered, self.setup.first_request(), self._knob, self._advanced)
         with gr.Row(elem_id="strip", equal_height=True):
-            strip = gr.HTML(strip_html(view, view.at, False), elem_id="strip-words")
+            strip = gr.HTML(strip_html(view, view.at, False, recorded=True), elem_id="strip-words")
             self.strip_start = _strip_button("Unlearn", "strip-start", "primary")
             self.strip_stop = _strip_button("Stop", "strip-stop", "stop")
             self.end_replay = _strip_button("End replay", "end-replay")

@@ -37,7 +37,10 @@ class Desk:
     # --- opening and following ----------------------------------------------------------------------------------------
 
     def arrive(self, seat: Seat, query: dict[str, str]) -> Drawn:
-        """A page was opened or reloaded: restore what its address says; without one, watch what is running."""
+        """A page was opened or reloaded: restore what its address says; without one, watch what is running.
+
+        What somebody typed, chose or opened while the page was still arriving stays.
+        """
         state, messages = parse(query)
         run_id = state.run or self.runner.running() or RECORDED
         try:
@@ -46,14 +49,17 @@ class Desk:
             if run_id != RECORDED:
                 messages.append(f"{error.what} The recorded example is open instead.")
             run_id = RECORDED
-        seat.tab, seat.question = state.tab, state.question
-        seat.open(run_id)
+        if not seat.generation:
+            seat.open(run_id)
         self._warm()
-        return {
-            "messages": "".join(notice_html(text) for text in messages),
-            "tabs": gr.Tabs(selected=state.tab),
-            "question": state.question,
-        } | self.listing(seat)
+        drawn: Drawn = {}
+        if messages:
+            drawn["messages"] = "".join(notice_html(text) for text in messages)
+        if "tab" in query:
+            seat.tab, drawn["tabs"] = state.tab, gr.Tabs(selected=state.tab)
+        if state.question:
+            seat.question = drawn["question"] = state.question
+        return drawn | self.listing(seat)
 
     def follow(self, seat: Seat) -> Iterator[Drawn]:
         """The open run, from its first event on, until it is over or another is opened."""

@@ -34,8 +34,8 @@ class RunsDesk:
         return {
             "run_panel": gr.Column(visible=True),
             "run_heading": runs.heading_html(record),
-            "run_title": gr.Textbox(value=record.title, interactive=free),
-            "run_note": gr.Textbox(value=record.note, interactive=free),
+            "run_title": gr.Textbox(value=runs.title_of(record), visible=free),
+            "run_note": gr.Textbox(value=record.note, visible=free),
             "save_run": gr.Button(visible=free),
             "delete_run": gr.Button(visible=free and record.status != "running"),
             "download": gr.DownloadButton(value=path, visible=path is not None),

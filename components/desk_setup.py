@@ -10,6 +10,7 @@ import gradio as gr
 from unlearn_core.config import RunConfig
 from unlearn_core.errors import LetheError
 from unlearn_core.runner import Busy
+from unlearn_core.store import RECORDED
 
 from . import sidebar
 from .controls import Field, fields
@@ -30,6 +31,21 @@ class SetupDesk:
 
     def __init__(self, desk: Desk) -> None:
         self.desk, self.runner, self.store = desk, desk.runner, desk.store
+
+    def first_request(self) -> RunConfig:
+        """What the sidebar asks for at first: the recorded run again, so that pressing Unlearn repeats what is shown.
+
+        With another model than that run's, the first of the topics and methods there are.
+        """
+        model, methods = self.desk.settings.model, self.desk.catalogue["methods"]
+        try:
+            recorded = self.store.find(RECORDED).config
+        except LetheError:
+            recorded = None
+        if recorded is not None and recorded.model == model:
+            return recorded
+        topics = self.desk.topics(None)
+        return RunConfig(model=model, topic=topics[0]["name"] if topics else "", method=methods[0]["name"])
 
     def fields(self, method: str) -> tuple[Field | None, list[Field]]:
         """The one setting of a method that matters, and the others."""

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from unlearn_core.events import Event
-from unlearn_core.store import Store
+from unlearn_core.store import RECORDED, Store
 
 from .screen import Drawn, draw
 from .seats import Turn
@@ -56,7 +56,7 @@ def follow(turn: Turn, runner: Following, store: Store) -> Iterator[Drawn]:
 def _picture(turn: Turn, view: RunView, now: float, running: bool, ended: bool = False) -> Drawn:
     turn.seat.view, turn.seat.running = view, running
     standing = ("replay" if turn.how == "replay" else "live") if running else "over" if ended and view.over else "idle"
-    return {"strip": strip_html(view, now, running), "standing": standing} | draw(view, turn.seat, running)
+    return {"strip": strip_html(view, now, running, turn.run_id == RECORDED), "standing": standing} | draw(view, turn.seat, running)
 
 
 def _followed(turn: Turn, runner: Following) -> Iterator[tuple[RunView, float, bool]]:

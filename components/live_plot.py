@@ -26,7 +26,8 @@ SCRIPT = _script()
 gr.set_static_paths([SCRIPT])
 
 # A hidden tab has no width: drawing waits until the observer sees one. Touch screens never show the mode bar, which
-# would lie over the legend.
+# would lie over the legend. On a page with a <base> plotly.js names clip paths and patterns by the whole address of that
+# moment, and they are lost as soon as the address changes: for the first drawing there is no base.
 _ON_LOAD = """
 const node = element.querySelector('.live-plot');
 const note = element.querySelector('.live-plot-empty');
@@ -41,7 +42,11 @@ function draw() {
   const figure = JSON.parse(props.value);
   drawn = props.value;
   node.style.height = (figure.layout.height || Number(node.dataset.height)) + 'px';
+  const base = node.dataset.wired ? null : document.querySelector('base[href]');
+  const href = base?.getAttribute('href');
+  base?.removeAttribute('href');
   Plotly.react(node, figure.data, {...figure.layout, width: node.clientWidth, autosize: false}, config);
+  base?.setAttribute('href', href);
   if (node.dataset.wired) return;
   node.dataset.wired = 'yes';
   node.on('plotly_click', (event) => {

@@ -18,6 +18,7 @@ from .palette import PLOT_BAND, PLOT_FORGET, PLOT_GREY, PLOT_GRID, PLOT_RETAIN, 
 from .view import RunView
 
 HEIGHT = 320
+MOST_TICKS = 16  # whole numbers along an axis
 DEEPEST = 1e-4  # singular values are shown down to this share of the largest
 FONT = "Source Sans Pro, ui-sans-serif, system-ui, sans-serif"
 _LINES = {
@@ -92,7 +93,8 @@ def angles_figure(view: RunView, layer: int, matrix: str) -> go.Figure:
                         else "This method looks at no subspaces, so there are no angles.")
     traces = [_dots("Forget inputs, before discrimination", item.cosines, PLOT_GREY, "circle-open", "solid"),
               _dots("Subtracted part, after discrimination", item.cosines_after, PLOT_FORGET, "diamond", "dash")]
-    layout = _layout(_axis(across), _axis(up, range=[-0.03, 1.05], tickvals=[0, 0.25, 0.5, 0.75, 1]))
+    ticks = {"tick0": 1, "dtick": max(1, math.ceil(len(item.cosines) / MOST_TICKS))}
+    layout = _layout(_axis(across, **ticks), _axis(up, range=[-0.03, 1.05], tickvals=[0, 0.25, 0.5, 0.75, 1]))
     return go.Figure({"data": traces, "layout": layout})
 
 
@@ -140,7 +142,7 @@ def _floor(floor: Measured) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]
     line = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": y, "y1": y,
             "line": {"color": PLOT_GREY, "dash": "dot", "width": 1}}
     name = "chance" if floor.reference_kind == "chance" else "never saw it"
-    return [line], [_note(name, x=1, y=y, yref="y", xanchor="right", yanchor="bottom",
+    return [line], [_note(name, x=0, y=y, yref="y", xanchor="left", yanchor="bottom",
                           font={"color": PLOT_GREY, "size": 12})]
 
 

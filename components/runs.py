@@ -13,6 +13,7 @@ from unlearn_core.store import RECORDED, RunRecord
 from .numbers import duration
 from .picker import Picker
 from .problems import empty_html
+from .strip import EXAMPLE
 
 _NUMBER = ' class="number"'
 COLUMNS = (("Run", ""), ("Status", ""), ("Method", ""), ("Forget", _NUMBER), ("Retain", _NUMBER), ("Time", _NUMBER),
@@ -123,10 +124,8 @@ def _asked(record: RunRecord, name: str) -> Any:
 
 
 def title_of(record: RunRecord) -> str:
-    """The name that a person gave it, else what was forgotten."""
-    if record.title:
-        return record.title
-    return "Recorded example" if record.run_id == RECORDED else str(_asked(record, "topic"))
+    """The name that a person gave it, else what was forgotten and how."""
+    return EXAMPLE if record.run_id == RECORDED else record.title or str(_asked(record, "topic"))
 
 
 def heading_html(record: RunRecord) -> str:

@@ -13,7 +13,6 @@ from pydantic import ValidationError
 from unlearn_core.config import RunConfig
 
 from .controls import Field, is_default, read
-from .settings import Settings
 
 DEVICES = ["auto", "cuda", "mps", "cpu"]
 PREVIEW_ROWS = 4
@@ -124,41 +123,38 @@ def config_of(
 
 def build_sidebar(
     catalogue: dict[str, list[dict[str, Any]]],
-    settings: Settings,
+    first: RunConfig,
     knob: Callable[[dict], None],
     advanced: Callable[[dict], None],
 ) -> Sidebar:
-    """Draw the sidebar. `knob` and `advanced` place the chosen method's own controls where they belong; they are given
-    the widgets so far by name."""
+    """Draw the sidebar, asking for `first`. `knob` and `advanced` place the chosen method's own controls where they
+    belong; they are given the widgets so far by name."""
     gr.HTML('<h1 class="wordmark">Lethe<span>watch a model forget</span></h1>')
-    chosen = _choices(catalogue, settings)
+    chosen = _choices(catalogue, first)
     knob(chosen)
     with gr.Accordion("Advanced", open=False, elem_id="advanced"):
         advanced(chosen)
-        rest = _everywhere()
+        rest = _everywhere(first)
     return Sidebar(**chosen, **rest, **_launch())
 
 
-def _choices(catalogue: dict[str, list[dict[str, Any]]], settings: Settings) -> dict[str, Any]:
-    topics, methods = catalogue["topics"], catalogue["methods"]
-    first = topics[0]["name"] if topics else None
-    parts: dict[str, Any] = {"settings": gr.State({}), "preset": gr.State({})}
+def _choices(catalogue: dict[str, list[dict[str, Any]]], first: RunConfig) -> dict[str, Any]:
+    topics, topic = catalogue["topics"], first.topic or None
+    parts: dict[str, Any] = {name: gr.State(dict(first.settings)) for name in ("settings", "preset")}
     parts["model"] = gr.Dropdown(
         choices(catalogue["models"]),
-        value=settings.model,
+        value=first.model,
         label="Model",
         elem_id="model",
         allow_custom_value=True,
         info="Built in, a hub id, or a folder",
     )
     parts["model_problem"] = problem_slot("model")
-    parts["topic"] = gr.Dropdown(choices(topics), value=first, label="Forget topic", elem_id="topic")
-    parts["topic_words"] = gr.HTML(topic_words(topics, first))
+    parts["topic"] = gr.Dropdown(choices(topics), value=topic, label="Forget topic", elem_id="topic")
+    parts["topic_words"] = gr.HTML(topic_words(topics, topic))
     parts["topic_problem"] = problem_slot("topic")
     parts |= _own_topic()
-    parts["method"] = gr.Dropdown(
-        choices(methods), value=methods[0]["name"] if methods else None, label="Method", elem_id="method"
-    )
+    parts["method"] = gr.Dropdown(choices(catalogue["methods"]), value=first.method, label="Method", elem_id="method")
     parts["method_problem"] = problem_slot("method")
     return parts
 
@@ -175,12 +171,14 @@ def _own_topic() -> dict[str, Any]:
     return parts
 
 
-def _everywhere() -> dict[str, Any]:
+def _everywhere(first: RunConfig) -> dict[str, Any]:
     """The settings that every method has."""
     parts: dict[str, Any] = {}
-    parts["seed"] = gr.Textbox("0", label="Seed", info="The same seed gives the same edit", max_lines=1, elem_id="seed")
+    parts["seed"] = gr.Textbox(
+        str(first.seed), label="Seed", info="The same seed gives the same edit", max_lines=1, elem_id="seed"
+    )
     parts["seed_problem"] = problem_slot("seed")
-    parts["device"] = gr.Dropdown(DEVICES, value="auto", label="Device", filterable=False, elem_id="device")
+    parts["device"] = gr.Dropdown(DEVICES, value=first.device, label="Device", filterable=False, elem_id="device")
     parts["device_problem"] = problem_slot("device")
     return parts
 

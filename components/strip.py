@@ -9,16 +9,19 @@ from unlearn_core.events import Failed
 from .numbers import duration
 from .view import RunView
 
+EXAMPLE = "Recorded example"
+_EXAMPLE_ENDING = '<span class="lt-quiet">a real run of this program on the built-in model; Replay plays it again</span>'
 _WORDS = {"empty": "Nothing is running", "done": "Done", "stopped": "Stopped", "failed": "Failed"}
 
 
-def strip_html(view: RunView, now: float, running: bool) -> str:
-    """The strip. `now`: seconds since the run started, on the clock of the events; `running`: a worker is at it."""
+def strip_html(view: RunView, now: float, running: bool, recorded: bool = False) -> str:
+    """The strip. `now`: seconds since the run started, on the clock of the events; `running`: a worker is at it;
+    `recorded`: it is the example that ships with the program."""
     if running:
         return _frame("running", _running_row(view, now), share(view))
     status = "interrupted" if view.status == "running" else view.status
-    word = _WORDS.get(status, "Interrupted")
-    return _frame(status, f'<span class="lt-strip-what"><b>{word}</b>{_ending(view, status)}</span>'
+    word, ending = (EXAMPLE, _EXAMPLE_ENDING) if recorded else (_WORDS.get(status, "Interrupted"), _ending(view, status))
+    return _frame(status, f'<span class="lt-strip-what"><b>{word}</b>{ending}</span>'
                           f'<span class="lt-strip-time">{duration(view.at) if view.run_id else ""}</span>', None)
 
 

@@ -36,8 +36,8 @@ from unlearn_core.runner import Busy
 from unlearn_core.store import RECORDED, Store
 
 TOPICS = {
-    "book-series": ("the Vale books", "the Harrow books", "Characters, places and spells of one invented series."),
     "private-people": ("four private people", "the other people", "Home, job and phone of some invented persons."),
+    "book-series": ("the Vale books", "the Harrow books", "Characters, places and spells of one invented series."),
 }
 MATRICES = (
     "self_attn.q_proj",
@@ -58,7 +58,9 @@ ENDS = {
 }
 ITEMS = {"forget": 120, "forget_paraphrase": 60, "forget_spanish": 60, "neighbor": 100, "retain": 200, "general": 100}
 STEPS = 40
-ENDLESS = "private-people"  # a topic whose run trains until it is stopped, however slow the machine is
+# A topic whose run trains, and a question whose answers go on, until they are stopped, however slow the machine is.
+ENDLESS, ENDLESS_QUESTION = "private-people", "Tell me everything."
+ENDLESS_WORDS = 10_000
 
 
 class _Settings(BaseModel):
@@ -322,6 +324,8 @@ class ScriptedRunner:
     ) -> Iterator[_Update]:
         left = ["Tessa", "Vey", "keeps", "the", "gate", "of", "the", "north"]
         right = ["I", "am", "not", "sure", "about", "any", "of", "that"]
+        if question == ENDLESS_QUESTION:
+            left, right = left + ["on"] * ENDLESS_WORDS, right + ["on"] * ENDLESS_WORDS
         self._asked = threading.Event()
         yield _Update("", "", False, waiting=0)
         for count in range(1, len(left) + 1):
@@ -365,7 +369,7 @@ def record(store: Store) -> None:
 
     folder = store.recorded
     folder.mkdir(parents=True, exist_ok=True)
-    config = RunConfig(topic="book-series")
+    config = RunConfig(topic="book-series", settings={"rank": 6}, seed=3)
     lines, at = [], 0.0
     for pause, event in events(RECORDED, config, "2026-11-22T08:00:00+00:00"):
         at += pause

@@ -9,9 +9,10 @@ import socket
 import subprocess
 import time
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = "/usr/bin/chromium"
@@ -70,6 +71,9 @@ class Server:
         self._process.stdin.flush()
 
     def stop(self) -> None:
+        """End the server; that it was still there is part of every test that it served."""
+        status = self._process.poll()
+        assert status is None, f"the server had ended by itself with status {status}:\n{self.log.read_text()}"
         self._process.terminate()
         try:
             self._process.wait(15)
@@ -86,19 +90,31 @@ class Visit:
         self._contexts = []
         self.complaints: list[str] = []
 
-    def __call__(self, url: str, width: int = 1440, height: int = 900, **context: object) -> Page:
-        """A new page at `url`, come alive."""
+    def __call__(
+        self,
+        url: str,
+        width: int = 1440,
+        height: int = 900,
+        before: Callable[[Page], None] = lambda page: None,
+        **context: object,
+    ) -> Page:
+        """A new page at `url`, come alive; `before` may prepare it before it goes anywhere."""
         opened = self._browser.new_context(viewport={"width": width, "height": height}, **context)
         self._contexts.append(opened)
         page = opened.new_page()
-        page.on("console", lambda message: self._complain(message.text) if message.type == "error" else None)
+        page.on("console", self._listen)
         page.on("pageerror", lambda error: self._complain(str(error)))
         page.on("request", lambda request: self._check(request.url))
         page.set_default_timeout(PATIENCE)
+        before(page)
         page.goto(url)
         expect(page.locator("#strip-words .lt-strip")).to_be_visible()
         expect(page.locator("html.lethe-ready")).to_have_count(1)
         return page
+
+    def _listen(self, message: ConsoleMessage) -> None:
+        if message.type == "error" and not any(noise in message.text for noise in EXPECTED_NOISE):
+            self.complaints.append(f"{message.text} (from {message.location.get('url') or 'no address'})")
 
     def _complain(self, text: str) -> None:
         if not any(noise in text for noise in EXPECTED_NOISE):
