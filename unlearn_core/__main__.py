@@ -123,7 +123,8 @@ def _config(options: argparse.Namespace) -> RunConfig:
     except ValidationError as error:
         fault = error.errors()[0]
         name = str(fault["loc"][0]) if fault["loc"] else "request"
-        raise BadInput(f"--{name} cannot be {fault['input']!r}.", f"{fault['msg']}.", "") from error
+        why = fault["msg"].replace("Input should be", "It should be").removeprefix("Value error, ")
+        raise BadInput(f"--{name} cannot be {fault['input']!r}:", f"{why}.", "Leave it out for the default.") from error
 
 
 def _setting(text: str) -> tuple[str, Any]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from . import methods
 from .config import RunConfig
 from .errors import BadInput
-from .models.catalogue import DEMO, demo_folder
+from .models.catalogue import DEMO, demo_folder, looks_like_path
 from .models.weight_files import check_folder
 from .store import Store
 from .topics.catalogue import find_topic
@@ -69,11 +69,13 @@ def check_model(spec: str) -> None:
     if spec == DEMO and not (demo_folder() / "config.json").is_file():
         raise BadInput("The built-in model is missing.", "It is not in the assets folder.",
                        "Build it with `make demo-model`, or check the clone out again.", field="model")
+    if not spec.strip():
+        raise BadInput("No model was named.", "", "Use a name from `list models`, or a folder.", field="model")
     path = os.path.expanduser(spec)
     if spec == DEMO:
         check_folder(demo_folder())
     elif os.path.exists(path):
         check_folder(Path(path))
-    elif spec.startswith((".", "/", "~")):
+    elif looks_like_path(spec):
         raise BadInput(f"There is no model folder {shorten(spec, 200)}.", "Nothing exists at that path.",
                        "Check the path, or use a name from `list models`.", field="model")

@@ -61,7 +61,9 @@ def test_bad_input_ends_the_process_with_status_2(command, world: Path) -> None:
 
 @pytest.mark.parametrize(("more", "word"), [
     (("--set", "rank=-3"), "'rank' cannot be -3"), (("--set", "rnk=3"), "rank"), (("--set", "rank"), "key=value"),
-    (("--seed", "x"), "--seed"), (("--seed", "-1"), "seed"), (("--edit", "nothing"), "no run"),
+    (("--seed", "x"), "--seed"), (("--seed", "-1"), "greater than or equal to 0. Leave it out"),
+    (("--edit", "nothing"), "no run"), (("--dtype", "int8"), "int8"), (("--model", " "), "No model was named"),
+    (("--model", "a b"), "no model folder a b"), (("--model", "no/where"), "this model is none"),
     (("--method", "Slow"), "method"), (("--method", "slownoise"), "slow-noise"), (("--device", "tpu"), "tpu"),
 ])
 def test_a_bad_argument_is_one_sentence(command, here, world: Path, more: tuple[str, ...], word: str) -> None:
@@ -80,7 +82,8 @@ def test_a_rank_below_one_says_what_why_and_what_to_do(here, world: Path) -> Non
     ("columns.csv", b"frage,antwort\na,b\n", "columns"), ("empty.csv", b"", "empty"),
     ("binary.csv", bytes(range(256)), "binary"), ("line.csv", b"question,answer\n" + b"x" * 10**7 + b",y\n", "10 MB"),
     ("twice.csv", b"question,answer,id\na,b,1\nc,d,1\n", "twice"),
-    ("latin.csv", b"question,answer\ncaf\xe9,b\n", "UTF-8"),
+    ("latin.csv", b"question,answer\ncaf\xe9,b\n", "UTF-8"), ("header.csv", b"question,answer\n", "no rows"),
+    ("kept.csv", b"question,answer,split\na,b,retain\n", "no question to forget"),
 ])
 def test_a_bad_topic_file_is_one_sentence(command, here, world: Path, tmp_path: Path, name: str, data: bytes,
                                           word: str) -> None:
@@ -89,6 +92,19 @@ def test_a_bad_topic_file_is_one_sentence(command, here, world: Path, tmp_path: 
     status, output, errors = here(*arguments(world, "--json", topic=str(path)))
     assert status == 2 and output == "" and word in one_sentence(errors)
     assert Store(command.runs_dir, recorded=None).runs() == []
+
+
+def test_evaluate_and_list_refuse_in_one_sentence(command, here, world: Path, tmp_path: Path) -> None:
+    nothing = str(tmp_path / "nothing")
+    for more, word in (
+        (("evaluate", "--model", nothing, "--topic", "tiny-hats"), "no model folder"),
+        (("evaluate", "--model", str(world), "--topic", "tiny-cats"), "Did you mean tiny-hats"),
+        (("evaluate", "--model", str(world), "--topic", "tiny-hats", "--edit", "nothing"), "no run"),
+        (("list", "topics", "--model", nothing), "no model folder"), (("list", "cats"), "'cats'"),
+    ):
+        status, output, errors = here(*more, "--json")
+        assert status == 2 and output == "" and word in one_sentence(errors)
+    assert not command.runs_dir.exists()
 
 
 def test_a_bad_model_is_one_sentence(command, here, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, T5Config
 
 from unlearn_core.errors import BadInput
 from unlearn_core.models import hub, placement
-from unlearn_core.models.catalogue import models
+from unlearn_core.models.catalogue import looks_like_path, models
 from unlearn_core.models.loading import LoadedModel, linears, load, matrix_place, weights_hash
 from unlearn_core.models.prompts import answer_end, encode_answer, encode_prompt, encode_text, end_ids
 from unlearn_core.models.weight_files import count_parameters, tensor_shapes
@@ -164,10 +164,10 @@ def test_hub_model_offline_is_refused_in_words(monkeypatch: pytest.MonkeyPatch) 
     _refused("nobody/no-such-model", "cannot be reached")
 
 
-@pytest.mark.parametrize(("spec", "path"), [("./here", True), ("/a/b", True), ("~/m", True), ("a/b/c", True),
+@pytest.mark.parametrize(("spec", "path"), [("./here", True), ("/a/b", True), ("~/m", True), ("a/b/c", True), ("a b", True),
                                             ("Qwen/Qwen2.5-0.5B-Instruct", False), ("gpt2", False)])
 def test_paths_and_hub_ids(spec: str, path: bool) -> None:
-    assert hub.looks_like_path(spec) is path
+    assert looks_like_path(spec) is path
 
 
 def test_catalogue_starts_with_the_built_in_model() -> None:

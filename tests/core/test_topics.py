@@ -136,8 +136,13 @@ def test_an_unknown_topic_names_near_ones(world: Path) -> None:
             find_topic(spec, world)
     with pytest.raises(BadInput, match="no file"):
         find_topic("missing.csv", world)
-    with pytest.raises(BadInput, match="no topics of its own"):
+    with pytest.raises(BadInput, match="this model is none"):
         find_topic("anything", None)
+
+
+def test_a_model_folder_without_topics_is_said_to_have_none(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="no topics of its own"):
+        find_topic("anything", tmp_path)
 
 
 def test_a_changed_topic_file_is_read_again(tmp_path: Path, tiny_topic: Topic) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from ..errors import BadInput
 from .weight_files import count_parameters
 
 DEMO = "demo"
+_HUB_ID = re.compile(r"[\w][\w.-]*(/[\w.-]+)?")
 _DEMO_TITLE = "Built-in demo model"
 _DEMO_SUMMARY = "A small Llama trained from scratch on an invented world. Nothing to download, no GPU needed."
 _HUB = (
@@ -37,6 +39,11 @@ def models() -> list[dict[str, Any]]:
         {"name": name, "title": title, "summary": summary, "parameters": parameters}
         for name, title, parameters, summary in _HUB
     ]
+
+
+def looks_like_path(spec: str) -> bool:
+    """Whether a model's name can only be meant as a path: it starts like one, or is no possible hub id."""
+    return spec.startswith((".", "/", "~")) or "\\" in spec or not _HUB_ID.fullmatch(spec)
 
 
 def title_of(name: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,12 +12,6 @@ from ..errors import BadInput
 from .weight_files import weight_files
 
 _WANTED = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
-_HUB_ID = re.compile(r"[\w][\w.-]*(/[\w.-]+)?")
-
-
-def looks_like_path(spec: str) -> bool:
-    """Whether a model's name can only be meant as a path: it starts like one, or is no possible hub id."""
-    return spec.startswith((".", "/", "~")) or "\\" in spec or not _HUB_ID.fullmatch(spec)
 
 
 def fetch(name: str, check_size: Callable[[int], object], trust_remote_code: bool = False) -> Path:

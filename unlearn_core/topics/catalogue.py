@@ -56,7 +56,9 @@ def find_topic(spec: str, model_folder: Path | None, uploads: Path | None = None
         return parse_upload(path.name, read_bytes(path))
     known = list(paths)
     if not known:
-        raise BadInput(f"There is no topic '{shorten(spec)}'.", "This model comes with no topics of its own.",
+        why = ("This model comes with no topics of its own." if model_folder is not None else
+               "Only a model folder on this machine can bring topics of its own, and this model is none.")
+        raise BadInput(f"There is no topic '{shorten(spec)}'.", why,
                        "Give the path of a CSV, JSONL or JSON file with questions and answers.", field="topic")
     raise BadInput(f"There is no topic '{shorten(spec)}'.", "", did_you_mean(shorten(spec), known), field="topic")
 
