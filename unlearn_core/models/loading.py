@@ -6,6 +6,7 @@ Knows folders, hub ids and module names; does not know topics or edits.
 from __future__ import annotations
 
 import hashlib
+import inspect
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +18,8 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from ..errors import BadInput
-from .catalogue import DEMO, demo_folder, title_of
-from .hub import fetch, looks_like_path
+from .catalogue import DEMO, demo_folder, looks_like_path, title_of
+from .hub import fetch
 from .placement import choose_device, choose_dtype
 from .weight_files import check_folder, count_parameters
 
@@ -58,6 +59,10 @@ class LoadedModel:
     def context(self) -> int | None:
         """Most tokens that the model reads at once; None where its configuration does not say."""
         return getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
+
+    def last_logits(self, count: int) -> dict[str, int]:
+        """The argument of `model` that computes logits at the last `count` positions only; none where it has none."""
+        return {"logits_to_keep": count} if "logits_to_keep" in inspect.signature(self.model.forward).parameters else {}
 
 
 def load(spec: str, device: str = "auto", dtype: str = "auto", trust_remote_code: bool = False) -> LoadedModel:
