@@ -19,8 +19,9 @@ def second_moments(
 ) -> dict[str, Tensor]:
     """G = mean of x x^T over all tokens of `rows`, for the input x of every linear map: name -> (in, in), float32.
 
-    Maps that read the same tensor (query, key and value; gate and up) share one matrix. Padding is left out. Without
-    rows every matrix is zero. Stops early, with what it has, when cancelled.
+    Maps that read the same tensor (query, key and value; gate and up) share one matrix. Padding is left out; it is on the
+    right, where a causal model cannot see it, so no mask is needed. Without rows every matrix is zero. Stops early, with
+    what it has, when cancelled.
     """
     if not rows:
         return {
@@ -36,7 +37,7 @@ def second_moments(
             lengths = torch.tensor([len(rows[place]) for place in batch], device=loaded.device)
             mask = torch.arange(ids.shape[1], device=loaded.device) < lengths[:, None]
             gatherer.start(mask)
-            loaded.model(input_ids=ids, attention_mask=mask.long(), use_cache=False)
+            loaded.model(input_ids=ids, use_cache=False, **loaded.last_logits(1))
     return gatherer.means()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +19,7 @@ from .models.prompts import encode_answer, encode_prompt
 from .topics.topic import Question
 
 _ROWS = 256
-_TOKENS = 4096  # padded tokens in one batch
+_TOKENS, _TOKENS_CPU = 4096, 768  # padded tokens in one batch; a processor gains nothing by more, and pads less
 _LOGITS = 32_000_000  # numbers of logits held at once
 _TOP = 5
 
@@ -50,8 +49,9 @@ def answer_logprobs(loaded: LoadedModel, pairs: Sequence[Pair], cancelled: Cance
     vocabulary = loaded.model.get_output_embeddings().weight.shape[0]
     longest = max((len(answer) for _, answer in pairs), default=1)
     rows = max(1, min(_ROWS, _LOGITS // (vocabulary * (longest + 1))))
+    tokens = _TOKENS_CPU if loaded.device.type == "cpu" else _TOKENS
     done = 0
-    for batch in by_length([len(prompt) + len(answer) for prompt, answer in pairs], rows, _TOKENS):
+    for batch in by_length([len(prompt) + len(answer) for prompt, answer in pairs], rows, tokens):
         if cancelled():
             raise Stopped
         for index, score in zip(batch, _score_batch(loaded, [pairs[i] for i in batch]), strict=True):
@@ -114,9 +114,8 @@ def _collect(logprob: Tensor, greedy: list[int], target: list[int], lengths: lis
 
 def _logits(loaded: LoadedModel, ids: Tensor, first: int) -> Tensor:
     """(rows, positions from `first`, vocabulary) without a cache."""
-    if "logits_to_keep" in inspect.signature(loaded.model.forward).parameters:
-        return loaded.model(input_ids=ids, use_cache=False, logits_to_keep=ids.shape[1] - first).logits
-    return loaded.model(input_ids=ids, use_cache=False).logits[:, first:]
+    count = ids.shape[1] - first
+    return loaded.model(input_ids=ids, use_cache=False, **loaded.last_logits(count)).logits[:, -count:]
 
 
 def _pieces(tokenizer: Any, ids: list[int]) -> list[str]:
