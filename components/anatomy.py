@@ -13,8 +13,6 @@ from .picker import Picker
 from .plots import short_matrix
 from .view import Place
 
-NOTHING = "Nothing to draw: this run has no low-rank change of weights, or has not got there yet."
-
 
 @dataclass(frozen=True, slots=True)
 class Anatomy:
@@ -37,21 +35,17 @@ def build_anatomy(first: dict[str, Any]) -> Anatomy:
         with gr.Column(min_width=340):
             gr.HTML("<h2>Spectrum</h2>")
             spectrum_words = gr.HTML(first["spectrum_words"], elem_id="internals-words")
-            spectrum = LivePlot(
-                first["spectrum"], elem_id="internals-spectrum", label="Spectrum of the chosen matrix", empty=NOTHING
-            )
+            spectrum = LivePlot(first["spectrum"], elem_id="internals-spectrum", label="Spectrum of the chosen matrix")
         with gr.Column(min_width=340):
             gr.HTML("<h2>Where the change is</h2>")
             change_words = gr.HTML(first["change_words"], elem_id="change-words")
             change_map = LivePlot(
-                first["change_map"], elem_id="change-map", label="Relative change by layer and matrix", empty=NOTHING
+                first["change_map"], elem_id="change-map", label="Relative change by layer and matrix"
             )
             change_table = gr.HTML(first["change_table"], elem_id="change-table")
     gr.HTML("<h2>Forget against retain</h2>")
     angles_words = gr.HTML(first["angles_words"], elem_id="angles-words")
-    angles = LivePlot(
-        first["angles"], elem_id="angles-plot", label="Principal angles between forget and retain", empty=NOTHING
-    )
+    angles = LivePlot(first["angles"], elem_id="angles-plot", label="Principal angles between forget and retain")
     return Anatomy(
         place=place,
         spectrum_words=spectrum_words,

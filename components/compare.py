@@ -58,7 +58,6 @@ def build_compare(first: dict[str, str | None]) -> Compare:
                 first["spectrum"],
                 elem_id="spectrum-plot",
                 label="Spectrum of one weight matrix",
-                empty="Here the singular values of one weight matrix are drawn, once an edit exists.",
             )
     return Compare(
         verdict=verdict,

@@ -118,6 +118,8 @@ def why_unmeasured(view: RunView, split: str) -> str:
         return "the run was stopped before it was measured"
     if view.status == "failed":
         return "the run failed before it was measured"
+    if view.status == "interrupted":
+        return "the program ended before it was measured"
     if view.status == "running":
         return "not measured yet"
     return "it was not measured"

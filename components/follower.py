@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -48,7 +49,8 @@ def follow(turn: Turn, runner: Following, store: Store) -> Iterator[Drawn]:
             settled = turn.alone
             turn.seat.seen.clear()
         if turn.current:
-            yield _picture(turn, view, view.at, False, ended=True)
+            left = replace(view, interrupted=bool(view.run_id) and not view.over)
+            yield _picture(turn, left, left.at, False, ended=True)
     finally:
         turn.end()
 

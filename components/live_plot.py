@@ -36,7 +36,7 @@ const config = {responsive: false, displaylogo: false, displayModeBar: touch ? f
                 modeBarButtons: [['toImage', 'zoom2d', 'pan2d', 'resetScale2d']]};
 let drawn = null;
 function draw() {
-  note.style.display = props.value ? 'none' : 'flex';
+  note.style.display = props.value || !note.textContent ? 'none' : 'flex';
   node.style.display = props.value ? 'block' : 'none';
   if (!window.Plotly || !props.value || !node.clientWidth || drawn === props.value) return;
   const figure = JSON.parse(props.value);
@@ -65,6 +65,8 @@ watch('value', draw);
 
 class LivePlot(gr.HTML):
     """Shows a plotly figure, or `empty` (a sentence) when the value is None. A click on a point triggers `select`.
+
+    Where the words above a plot say already that it is empty, `empty` is left out.
 
     The event's data has `x`, `y` and `data` (the point's customdata or None). `height` is in CSS pixels and gives way
     to the figure's own.

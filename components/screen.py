@@ -90,7 +90,7 @@ def _numbers(view: RunView, seat: Seat, running: bool) -> tuple:
         view.answers,
         view.edit,
         view.notices,
-        view.end,
+        view.status,
         running,
     )
 
@@ -155,7 +155,7 @@ _PARTS: dict[str, tuple[Callable[[RunView, Seat, bool], tuple], Callable[[RunVie
     "verdict": (lambda v, s, r: (*_numbers(v, s, r), v.phase), _verdict),
     "cards": (lambda v, s, r: (*_numbers(v, s, r), s.rescored), _cards),
     "chips": (lambda v, s, r: (v.topic,), _chips),
-    "pairs": (lambda v, s, r: (v.answers, v.scores, s.mode, s.limit, s.scores), _pairs),
+    "pairs": (lambda v, s, r: (v.answers, v.scores, v.status, s.mode, s.limit, s.scores), _pairs),
     "accuracy": (lambda v, s, r: (v.live, v.before), _accuracy),
     "spectrum": (_at, _spectrum),
     "spectrum_words": (_at, _spectrum_words),

@@ -162,7 +162,7 @@ def _choices(catalogue: dict[str, list[dict[str, Any]]], first: RunConfig) -> di
 def _own_topic() -> dict[str, Any]:
     parts: dict[str, Any] = {}
     with gr.Accordion("Your own questions and answers", open=False, elem_id="own-topic"):
-        parts["upload"] = gr.File(label="CSV, JSONL or JSON", type="filepath", height=120, elem_id="topic-file")
+        parts["upload"] = gr.File(label="CSV, JSONL or JSON", type="filepath", height=160, elem_id="topic-file")
         parts["paste"] = gr.Textbox(
             label="or paste them", lines=4, max_lines=10, placeholder=PASTE_EXAMPLE, elem_id="topic-paste"
         )

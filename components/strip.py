@@ -10,7 +10,7 @@ from .numbers import duration
 from .view import RunView
 
 EXAMPLE = "Recorded example"
-_EXAMPLE_ENDING = '<span class="lt-quiet">a real run of this program on the built-in model; Replay plays it again</span>'
+_EXAMPLE_ENDING = '<span class="lt-quiet lt-wide">a real run of this program on the built-in model; Replay plays it again</span>'
 _WORDS = {"empty": "Nothing is running", "done": "Done", "stopped": "Stopped", "failed": "Failed"}
 
 

@@ -152,7 +152,7 @@ def _so_far(view: RunView) -> tuple[Part, ...]:
 def _unmeasured(view: RunView) -> Verdict:
     reason = why_unmeasured(view, "forget")
     start = "Stopped before the end. " if view.status == "stopped" else ""
-    if view.status == "running":
+    if view.status in ("running", "interrupted"):
         start, reason = "Interrupted. ", "the program ended before it was measured"
     tone = "partial" if start else "unmeasured"
     return Verdict((Part(f"{start}What the model forgot about "), Part(view.topic_title, "topic"),

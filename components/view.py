@@ -60,14 +60,17 @@ class RunView:
     notices: tuple[str, ...] = ()
     end: Finished | Failed | None = None
     at: float = 0.0
+    interrupted: bool = False  # said by whoever knows that nobody is at this run any more
 
     @property
     def status(self) -> str:
-        """empty | running | done | stopped | failed. A view cannot tell a running run from an interrupted one."""
+        """empty | running | interrupted | done | stopped | failed. Events alone cannot tell the second from the third."""
         if isinstance(self.end, Failed):
             return "failed"
         if isinstance(self.end, Finished):
             return "stopped" if self.end.status == "stopped" else "done"
+        if self.interrupted:
+            return "interrupted"
         return "running" if self.run_id else "empty"
 
     @property
@@ -138,6 +141,10 @@ def _perplexity(view: RunView, event: Perplexity, at: float) -> dict[str, Any]:
     return {"perplexity": view.perplexity | {event.stage: event}}
 
 
+def _loss(view: RunView, event: Loss, at: float) -> dict[str, Any]:
+    return {"losses": (*view.losses, event), "progress": Progress(event.step, event.total, "steps")}
+
+
 def _scores(view: RunView, event: TokenScores, at: float) -> dict[str, Any]:
     return {"scores": view.scores | {event.question_id: event}}
 
@@ -170,7 +177,7 @@ _STEPS: dict[type, Callable[[RunView, Any, float], dict[str, Any]]] = {
     Progress: _keep("progress"),
     Measured: _measured,
     Perplexity: _perplexity,
-    Loss: _append("losses"),
+    Loss: _loss,
     Answer: _append("answers"),
     TokenScores: _scores,
     Spectrum: _spectrum,

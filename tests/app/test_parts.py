@@ -93,6 +93,13 @@ def test_a_form_that_makes_no_request_says_which_field_is_wrong():
 # Following ----------------------------------------------------------------------------------------------------------
 
 
+PROMISES = {
+    "cards": "not measured yet",
+    "pairs": "The answers come with the last measurement of this run",
+    "change_words": "It comes with the end of this run",
+}
+
+
 class _Tape:
     """A runner that plays given batches; between two of them, anything may happen."""
 
@@ -126,6 +133,16 @@ def test_a_follower_draws_the_whole_run_and_says_that_it_is_over():
     assert drawn[0]["standing"] == "live" and "verdict" in drawn[0]
     assert drawn[-1]["standing"] == "over"
     assert seat.view == replay(story) and seat.followers == 0
+
+
+def test_what_an_interrupted_run_lacks_is_not_promised():
+    story, seat = tape()[:40], Seat()
+    drawn = list(follow(opened(seat), _Tape([story]), None))
+    shown = {name: next(picture[name] for picture in reversed(drawn) if name in picture) for name in PROMISES}
+    assert seat.view.status == "interrupted"
+    assert "the program ended before it was measured" in shown["cards"]
+    for name, promise in PROMISES.items():
+        assert promise in drawn[0][name] and promise not in shown[name], name
 
 
 def test_a_heartbeat_brings_nothing_but_the_clock():

@@ -15,7 +15,8 @@ from components.numbers import count, duration, factor, interval, percent, point
 from components.palette import DARK, LIGHT, blend, contrast
 from components.problems import empty_html, notice_html, problem_html
 from components.strip import remaining, share, strip_html
-from components.view import RunView, replay
+from components.view import RunView, fold, replay
+from unlearn_core.events import Loss, Phase
 
 STYLE = (Path(__file__).parents[2] / "assets" / "style.css").read_text(encoding="utf-8")
 EVIL = "<script>alert(1)</script>"
@@ -128,6 +129,12 @@ def test_strip_of_a_running_and_of_an_interrupted_run(events):
     assert "phase 3 of 6" in html and "steps" in html and "left in this phase" in html and "aria-valuenow" in html
     assert "Interrupted" in strip_html(view, view.at, False)
     assert "Nothing is running" in strip_html(RunView(), 0.0, False)
+
+
+def test_training_counts_its_steps_even_where_the_method_reports_losses_alone(view):
+    training = replace(view, end=None, progress=None, phase=Phase("remove", "Remove", 3, 6), phase_at=view.at)
+    html = strip_html(fold(training, Loss(30, 60, 1.0, 0.1), view.at), view.at, True)
+    assert "30 of 60 steps" in html and 'aria-valuenow="50.0"' in html
 
 
 def test_remaining_comes_from_the_phase_itself(events):
