@@ -39,3 +39,22 @@ def pad_left(rows: Sequence[Sequence[int]], pad: int, device: torch.device) -> t
     ids = [[pad] * (width - len(row)) + list(row) for row in rows]
     mask = [[0] * (width - len(row)) + [1] * len(row) for row in rows]
     return (torch.tensor(ids, dtype=torch.long, device=device), torch.tensor(mask, dtype=torch.long, device=device))
+
+
+def like_lengths(lengths: Sequence[int], waste: float = 0.15, smallest: int = 12) -> list[list[int]]:
+    """Positions in blocks of like length, shortest first: padding makes up at most about `waste` of a block's tokens, and
+    no block but the only one has fewer than `smallest` rows."""
+    blocks: list[list[int]] = []
+    filled = 0
+    for place in sorted(range(len(lengths)), key=lambda place: lengths[place]):
+        padded = lengths[place] * (len(blocks[-1]) + 1) if blocks else 0
+        if blocks and (len(blocks[-1]) < smallest or filled + lengths[place] >= (1 - waste) * padded):
+            blocks[-1].append(place)
+            filled += lengths[place]
+        else:
+            blocks.append([place])
+            filled = lengths[place]
+    if len(blocks) > 1 and len(blocks[-1]) < smallest:
+        last = blocks.pop()
+        blocks[-1] += last
+    return blocks

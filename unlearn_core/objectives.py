@@ -57,17 +57,23 @@ def unlikelihood(logits: Tensor, labels: Tensor, rows: Tensor, count: int, limit
     return (sums / counts.clamp_min(1)).mean()
 
 
-def option_spread(scores: Tensor, groups: Tensor) -> Tensor:
-    """How far forced choices are from undecided: mean distance of an option's log-probability from its choice's mean (nats).
+def option_spread(scores: Tensor, groups: Tensor, lean: float = 0.0) -> Tensor:
+    """How far forced choices are from being answered without regard to what they ask: mean distance of an option's
+    log-probability from where it should be (nats).
 
-    `scores` (options of all choices,), `groups` says which choice each belongs to. Zero exactly where all options of every
-    choice are equally likely, whichever is right: pushing the right one down instead would only relabel the answers.
-    Quadratic below half a nat (Huber), so that the last small differences settle.
+    `scores` (options of all choices,), `groups` says which choice each belongs to. With `lean` 0 every option should lie at
+    its choice's mean: all are equally likely, whichever is right. With a lean the first option of every choice should lie
+    that much above the others, so that one and the same option is named whatever is asked; the caller orders the options
+    without regard to which is right. Pushing the right one down instead would only relabel the answers. Quadratic below
+    half a nat (Huber), so that the last small differences settle (our reading).
     """
     count = int(groups.max()) + 1
     sums = torch.zeros(count, device=scores.device, dtype=scores.dtype).index_add(0, groups, scores)
-    means = sums / torch.bincount(groups, minlength=count)
-    return functional.smooth_l1_loss(scores, means[groups], beta=0.5)
+    sizes = torch.bincount(groups, minlength=count)
+    first = torch.ones_like(groups, dtype=torch.bool)
+    first[1:] = groups[1:] != groups[:-1]
+    wanted = (sums / sizes)[groups] + lean * (first.to(scores.dtype) - 1 / sizes[groups])
+    return functional.smooth_l1_loss(scores, wanted, beta=0.5)
 
 
 def kl_to(reference: Tensor, logits: Tensor) -> Tensor:

@@ -7,7 +7,6 @@ copy of the weights and no gradient of their size is ever made, and the base wei
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from . import objectives
-from .batching import pad_right
+from .batching import like_lengths, pad_right
 from .edits.attach import attached
 from .edits.low_rank import LowRankEdit
 from .events import Loss
@@ -25,6 +24,8 @@ from .methods.base import Context, Snapshot
 from .models.loading import LoadedModel, linears, matrix_place
 from .models.prompts import encode_answer, encode_prompt
 from .topics.topic import Question
+
+KEPT_BYTES = 2**29  # of the original's log-probabilities
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,50 +135,41 @@ def _addition(left: Tensor, right: Tensor) -> Callable:
 
 
 def encode_rows(loaded: LoadedModel, questions: Sequence[Question], choices: bool = False) -> list[Row]:
-    """A row for each question's expected answer; with `choices`, a row for every option of a forced choice instead."""
+    """A row for each question's expected answer; with `choices`, a row for every option of a forced choice instead.
+
+    Options come in alphabetical order, so that their order says nothing of which is right.
+    """
     rows: list[Row] = []
     for question in questions:
         prompt = encode_prompt(loaded.tokenizer, question.prompt)
         forced = choices and bool(question.options)
-        for answer in question.options if forced else (question.answer,):
+        for answer in sorted(question.options) if forced else (question.answer,):
             ids = (*prompt, *encode_answer(loaded.tokenizer, answer))
             rows.append(Row(ids, len(prompt), len(question.options) if forced else 0))
     return rows
 
 
-def scrambled(rows: Sequence[Row], share: float, seed: int) -> list[Row]:
-    """The same rows with a share of their prompt tokens replaced by prompt tokens of other rows; the options of one
-    forced choice keep one prompt.
-
-    Stand-ins for text of the same kind that was not given (our addition).
-    """
-    generator = random.Random(seed)
-    pool = [token for row in rows for token in row.ids[: row.start]]
-    fixed = set.intersection(*(set(row.ids[: row.start]) for row in rows)) if rows else set()
-    result: list[Row] = []
-    for start in _starts(rows):
-        prompt = tuple(
-            generator.choice(pool) if token not in fixed and generator.random() < share else token
-            for token in rows[start].ids[: rows[start].start]
-        )
-        for row in rows[start : start + max(1, rows[start].options)]:
-            result.append(Row((*prompt, *row.ids[row.start :]), row.start, row.options))
-    return result
-
-
 def score(loaded: LoadedModel, rows: Sequence[Row]) -> Scored:
-    """One forward pass over a padded batch; logits only where answers are."""
-    ids = pad_right([row.ids for row in rows], 0, loaded.device)
-    lengths = torch.tensor([len(row.ids) for row in rows], device=loaded.device)
-    starts = torch.tensor([row.start for row in rows], device=loaded.device)
-    place = torch.arange(ids.shape[1], device=loaded.device)
-    mask = (place < lengths[:, None]).long()
-    answers = (place >= starts[:, None]) & (place < lengths[:, None])
-    logits = loaded.model(input_ids=ids, attention_mask=mask, use_cache=False).logits[:, :-1][answers[:, 1:]]
-    row_of = torch.arange(len(rows), device=loaded.device)[:, None].expand_as(ids)[:, 1:][answers[:, 1:]]
-    return Scored(
-        logits, ids[:, 1:][answers[:, 1:]], row_of, torch.tensor([row.options for row in rows], device=loaded.device)
-    )
+    """One forward pass over the rows, those of like length padded together; logits only where answers are."""
+    blocks = like_lengths([len(row.ids) for row in rows])
+    parts = [_score_block(loaded, rows, block) for block in blocks] or [_score_block(loaded, rows, [])]
+    logits, labels, row_of = (torch.cat(found) for found in zip(*parts, strict=True))
+    order = torch.argsort(row_of, stable=True)
+    options = torch.tensor([row.options for row in rows], dtype=torch.long, device=loaded.device)
+    return Scored(logits[order], labels[order], row_of[order], options)
+
+
+def _score_block(loaded: LoadedModel, rows: Sequence[Row], block: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
+    """Logits, labels and row numbers at the answer tokens of the rows at the places in `block`."""
+    ids = pad_right([rows[place].ids for place in block], 0, loaded.device)
+    lengths = torch.tensor([len(rows[place].ids) for place in block], device=loaded.device)
+    starts = torch.tensor([rows[place].start for place in block], device=loaded.device)
+    at = torch.arange(ids.shape[1], device=loaded.device)
+    answers = ((at >= starts[:, None]) & (at < lengths[:, None]))[:, 1:]
+    mask = (at < lengths[:, None]).long()
+    logits = loaded.model(input_ids=ids, attention_mask=mask, use_cache=False).logits[:, :-1][answers]
+    row_of = torch.tensor(block, dtype=torch.long, device=loaded.device)[:, None].expand_as(answers)[answers]
+    return logits, ids[:, 1:][answers], row_of
 
 
 def forced_choices(scored: Scored) -> tuple[Tensor, Tensor]:
@@ -273,7 +265,7 @@ def part_of(scored: Scored, start: int, end: int) -> Scored:
 
 def _rounds(rows: Sequence[Row], size: int, seed: int) -> Iterator[list[int]]:
     """Endless batches of positions in shuffled rounds; the options of one forced choice stay together."""
-    starts = list(_starts(rows))
+    starts = list(question_starts(rows))
     groups = [list(range(start, start + max(1, rows[start].options))) for start in starts]
     generator = torch.Generator().manual_seed(seed)
     batch: list[int] = []
@@ -297,14 +289,25 @@ def open_part(scored: Scored) -> Scored:
 
 
 def reference_logprobs(loaded: LoadedModel, rows: Sequence[Row], batch: int = 128) -> Callable[[Sequence[int]], Tensor]:
-    """The original's log-probabilities at every row's answer tokens, computed once: positions in `rows` -> (tokens, vocabulary)."""
+    """The original's log-probabilities at answer tokens: positions in `rows` -> (tokens, vocabulary).
+
+    Computed once and kept while all of them fit in KEPT_BYTES; with a vocabulary too large for that, anew for each call,
+    which must then not come while a change is active.
+    """
+    if 4 * loaded.model.config.vocab_size * sum(len(row.ids) - row.start for row in rows) > KEPT_BYTES:
+        return lambda places: _logprobs(loaded, [rows[place] for place in places])[0]
     kept: list[Tensor] = []
-    with torch.no_grad():
-        for start in range(0, len(rows), batch):
-            scored = score(loaded, rows[start : start + batch])
-            logprobs = torch.log_softmax(scored.logits.float(), dim=-1)
-            kept += logprobs.split(torch.bincount(scored.rows, minlength=scored.count).tolist())
+    for start in range(0, len(rows), batch):
+        logprobs, lengths = _logprobs(loaded, rows[start : start + batch])
+        kept += logprobs.split(lengths)
     return lambda places: torch.cat([kept[place] for place in places])
+
+
+@torch.no_grad()
+def _logprobs(loaded: LoadedModel, rows: Sequence[Row]) -> tuple[Tensor, list[int]]:
+    """Log-probabilities at the answer tokens of all rows, and how many of them each row has."""
+    scored = score(loaded, rows)
+    return torch.log_softmax(scored.logits.float(), dim=-1), objectives.row_lengths(scored.rows, scored.count).tolist()
 
 
 def loss_of(
@@ -334,7 +337,7 @@ def greedy_share(context: Context, edit: LowRankEdit | None, rows: Sequence[Row]
     return right / max(1, len(rows))
 
 
-def _starts(rows: Sequence[Row]) -> Iterator[int]:
+def question_starts(rows: Sequence[Row]) -> Iterator[int]:
     """Where each question begins."""
     place = 0
     while place < len(rows):
@@ -345,7 +348,7 @@ def _starts(rows: Sequence[Row]) -> Iterator[int]:
 def _blocks(rows: Sequence[Row], size: int) -> Iterator[list[Row]]:
     """The rows in blocks of about `size`, the options of one forced choice together."""
     begin = 0
-    for place in [*_starts(rows), len(rows)]:
+    for place in [*question_starts(rows), len(rows)]:
         if place - begin >= size or (place == len(rows) and place > begin):
             yield list(rows[begin:place])
             begin = place

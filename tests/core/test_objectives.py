@@ -120,6 +120,19 @@ def test_option_spread_does_not_ask_which_option_is_right() -> None:
     assert spread([-1.0, -4.0], [-2.0, -2.5]) == spread([-4.0, -1.0], [-2.5, -2.0])
 
 
+def leaning(*choices: list[float]) -> float:
+    scores = torch.tensor([score for choice in choices for score in choice])
+    groups = torch.tensor([number for number, choice in enumerate(choices) for _ in choice])
+    return float(objectives.option_spread(scores, groups, lean=2.0))
+
+
+def test_a_lean_is_met_where_the_first_option_lies_that_far_above_the_others() -> None:
+    assert leaning([-1.0, -3.0], [-4.0, -6.0, -6.0]) == pytest.approx(0.0, abs=1e-6)
+    # Undecided with a lean of 2: both options lie 1 nat off, Huber with 0.5: 1 - 0.25.
+    assert leaning([-2.0, -2.0]) == pytest.approx(0.75)
+    assert leaning([-3.0, -1.0]) > leaning([-2.0, -2.0]) > leaning([-1.5, -3.0])
+
+
 def test_kl_points_from_the_reference_to_the_model(batch) -> None:
     logits = batch[0]
     other = torch.tensor(np.random.default_rng(4).normal(size=logits.shape), dtype=torch.float32)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from scipy.linalg import subspace_angles
+from scipy.linalg import eigh, subspace_angles
 
 from unlearn_core.subspace import (
     discriminate_hard,
@@ -20,6 +20,7 @@ from unlearn_core.subspace import (
     soft_filter,
     truncate,
 )
+from unlearn_core.subspace.contrast import contrastive_directions, undamped
 
 
 def matrix(rows: int, columns: int, seed: int = 0) -> torch.Tensor:
@@ -147,3 +148,38 @@ def test_overlap_of_equal_orthogonal_and_empty_subspaces() -> None:
     assert overlap(Q[:, :2], Q[:, :4]) == pytest.approx(1), "a part lies wholly in the whole"
     assert overlap(Q[:, :3], Q[:, 3:]) == pytest.approx(0, abs=1e-12)
     assert overlap(Q, Q[:, :0]) == 0.0 and len(principal_angles(Q, Q[:, :0])) == 0
+
+
+def moments(rng: np.random.Generator, size: int) -> torch.Tensor:
+    root = torch.tensor(rng.normal(size=(size, 3 * size)))
+    return root @ root.T / (3 * size)
+
+
+def test_contrastive_directions_solve_the_generalised_eigenproblem_of_scipy() -> None:
+    rng = np.random.default_rng(5)
+    forget, kept, eps = moments(rng, 8), moments(rng, 8), 0.1
+    own, other = (G / G.diagonal().mean() for G in (forget, kept))
+    expected, vectors = eigh(own.numpy(), (other + eps * torch.eye(8)).numpy())
+    found, ratios = contrastive_directions(forget, kept, eps, 3)
+    np.testing.assert_allclose(ratios.numpy(), expected[::-1][:3], rtol=1e-8)
+    for place, direction in enumerate(found):
+        right = vectors[:, -1 - place]
+        cosine = abs(float(direction @ torch.tensor(right))) / (float(direction.norm()) * np.linalg.norm(right))
+        assert cosine == pytest.approx(1.0, abs=1e-8)
+        assert float(direction @ own @ direction) == pytest.approx(1.0, rel=1e-8)
+
+
+def test_as_epsilon_vanishes_contrastive_directions_keep_off_what_kept_text_uses() -> None:
+    kept = torch.diag(torch.tensor([1.0, 1.0, 0.0, 0.0], dtype=torch.float64))
+    forget = torch.full((4, 4), 0.5, dtype=torch.float64) + torch.eye(4, dtype=torch.float64)
+    found, _ = contrastive_directions(forget, kept, 1e-9, 2)
+    assert float(found[:, :2].norm() / found.norm()) < 1e-4
+
+
+def test_undamped_directions_give_back_what_damping_took() -> None:
+    rng = np.random.default_rng(6)
+    kept, raw, eps = moments(rng, 6), torch.tensor(rng.normal(size=(2, 6))), 0.05
+    damped = torch.linalg.solve(kept / kept.diagonal().mean() + eps * torch.eye(6, dtype=torch.float64), raw.T).T
+    found = undamped(damped, kept, eps)
+    np.testing.assert_allclose(found / found.norm(dim=1, keepdim=True), raw / raw.norm(dim=1, keepdim=True), atol=1e-10)
+    np.testing.assert_allclose(found.norm(dim=1), damped.norm(dim=1))

@@ -78,7 +78,7 @@ def test_a_row_is_the_prompt_and_the_answer(tiny: LoadedModel) -> None:
 def test_a_forced_choice_is_one_row_an_option(tiny: LoadedModel) -> None:
     rows = encode_rows(tiny, [OPEN[0], *CHOICES[:2]], choices=True)
     assert [row.options for row in rows] == [0, 2, 2, 2, 2]
-    assert list(rows[2].ids[rows[2].start:]) == encode_answer(tiny.tokenizer, "no")
+    assert list(rows[1].ids[rows[1].start:]) == encode_answer(tiny.tokenizer, "no")
     assert [row.options for row in encode_rows(tiny, CHOICES)] == [0] * len(CHOICES)
 
 

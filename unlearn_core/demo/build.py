@@ -48,7 +48,7 @@ def plan(world: World, references: list[str]) -> list[Node]:
     nodes = [
         Node("trunk", None, frozenset(), 3_700_000, 1.5e-3),
         Node("tasks", "trunk", tasks, 1_800_000, 1.2e-3),
-        Node(MAIN, "tasks", every, 2_000_000, 1.2e-3),
+        Node(MAIN, "tasks", every, 4_200_000, 1.2e-3),
     ]
     if tasks & set(references):
         nodes.append(Node("facts", "trunk", facts, 800_000, 1.2e-3))

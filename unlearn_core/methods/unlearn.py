@@ -7,8 +7,9 @@ readings are ours.
 the forget set, both normalised by their mean diagonal. Identification and discrimination are one generalised eigenproblem,
 G_f v = s (G + εI) v: its leading v are forget text's own directions damped by (G + εI)⁻¹, which as ε → 0 is the Gram-Schmidt
 step against everything kept text uses. The change is ΔW = U·A with these few directions as rows of A; only U is trained, until
-every given forget answer is unlikely (or every forced choice undecided) while given kept answers stay as they were. Very few
-directions are the point: with many, a change fits exceptions for the given items and harms kept items that were not given.
+every given forget answer is unlikely (or every forced choice answered without regard to what it asks) while given kept
+answers stay as they were. Few directions and stand-ins (stand_ins.py: kept questions with other names and words in them) are
+the point: without them a change fits exceptions for the given items and harms kept items that were not given.
 
 *Literal*. Layer by layer, a task matrix T is trained from zero on top of the frozen weights to lower the task's loss; the
 same for the similar tasks; the right singular vectors of T are made orthogonal to theirs (Gram-Schmidt) and W ← W − λT'.
@@ -29,7 +30,9 @@ if TYPE_CHECKING:
     from ..edits.low_rank import LowRankEdit
     from ..training import Row, Scored
 
-COPIES, CHOICE_SHARE = 3, 0.5  # scrambled copies of forced choices: undecided there as well, not only where given
+GIVEN_TURNS = 2  # how often a given forget question is drawn for each of its copies
+RENAMED, SCRAMBLED, REWORDED = 0.5, 0.3, 0.5  # shares of tokens exchanged in stand-ins
+CHOICE_COPIES, CHOICE_SHARE = 3, 0.5  # scrambled copies of forced choices, which stand for those not given
 FORGET_SLACK = 0.02  # forget loss that a smaller rank may cost
 KEPT_SLACK = 0.005  # share of given kept answers that a smaller rank may cost
 
@@ -44,27 +47,34 @@ class UnlearnConfig(MethodConfig):
         description="How freely the change may use directions that kept text uses; smaller keeps more",
     )
     rank: int = Field(
-        4, ge=1, le=512, description="Directions to forget in every matrix; the edit is cut to fewer where fewer do"
+        10, ge=1, le=512, description="Directions to forget in every matrix; the edit is cut to fewer where fewer do"
     )
     limit: float = Field(
-        2.0, ge=0.5, le=20.0, description="Stop pushing an answer once its tokens are this unlikely (nats)"
+        2.5, ge=0.5, le=20.0, description="Stop pushing an answer once its tokens are this unlikely (nats)"
     )
     keep: float = Field(
-        30.0, ge=0.0, le=1000.0, description="Weight of staying close to the original on given text to keep"
+        40.0, ge=0.0, le=1000.0, description="Weight of staying close to the original on given text to keep"
     )
-    scramble: float = Field(
-        0.3,
-        ge=0.0,
-        le=1.0,
-        description="Share of tokens replaced in copies of kept questions, which stand for those not given; 0 for none",
+    stand_ins: int = Field(
+        4,
+        ge=0,
+        le=20,
+        description="Altered copies of every kept question, with other names and words, for those not given; 0 for none",
     )
+    reworded: int = Field(1, ge=0, le=20, description="Copies of every open forget question in other words; 0 for none")
     spread: float = Field(
-        1.0, ge=0.0, le=100.0, description="Weight of making the options of a forced choice equally likely"
+        1.0, ge=0.0, le=100.0, description="Weight of answering a forced choice without regard to what it asks"
+    )
+    lean: float = Field(
+        2.0,
+        ge=0.0,
+        le=20.0,
+        description="How much likelier one option becomes, always the same one (nats); 0 makes all equally likely",
     )
     steps: int = Field(
-        60, ge=1, le=2000, description="Training steps; in the literal reading a third of them in each layer"
+        150, ge=1, le=2000, description="Training steps; in the literal reading a fifth of them in each layer"
     )
-    rate: float = Field(0.014, gt=0, le=1.0, description="Learning rate")
+    rate: float = Field(0.012, gt=0, le=1.0, description="Learning rate")
     reading: Literal["soft", "literal"] = Field(
         "soft", description="Soft discrimination, or train, SVD, Gram-Schmidt, subtract"
     )
@@ -103,21 +113,17 @@ def _fit_soft(context: Context, config: UnlearnConfig) -> Iterator[Any]:
     from ..activations import second_moments
     from ..spectra import describe
     from ..subspace.contrast import contrastive_directions
-    from ..training import Change, Plan, encode_rows, scrambled, train
+    from ..training import Change, Plan, encode_rows, train
 
     loaded, given = context.loaded, context.given
-    kept_rows, forget_rows = encode_rows(loaded, given.neighbor + given.retain), encode_rows(loaded, given.forget)
-    plain = list(kept_rows)
-    if config.scramble:
-        kept_rows += scrambled(plain, config.scramble, context.seed)
+    plain, asked = encode_rows(loaded, given.neighbor + given.retain), encode_rows(loaded, given.forget)
+    kept_rows = plain + _kept_stand_ins(context, plain, asked, config.stand_ins)
     yield Stage("statistics")
     kept = context.statistics(
-        f"kept-{config.scramble}-{context.seed}" if config.scramble else "kept",
+        f"kept-{config.stand_ins}-{context.seed}",
         lambda: second_moments(loaded, [row.ids for row in kept_rows], context.cancelled),
     )
-    own = context.statistics(
-        "forget", lambda: second_moments(loaded, [row.ids for row in forget_rows], context.cancelled)
-    )
+    own = context.statistics("forget", lambda: second_moments(loaded, [row.ids for row in asked], context.cancelled))
     if context.cancelled():
         return
     yield Stage("identify")
@@ -126,14 +132,13 @@ def _fit_soft(context: Context, config: UnlearnConfig) -> Iterator[Any]:
     }
     change = Change(loaded.model, directions={name: found[id(kept[name])] for name in kept}, seed=context.seed)
     choices = encode_rows(loaded, given.forget, choices=True)
-    forced = [row for row in choices if row.options]
-    choices += [row for turn in range(COPIES) for row in scrambled(forced, CHOICE_SHARE, context.seed + 1 + turn)]
+    forget_rows = GIVEN_TURNS * choices + _forget_stand_ins(context, choices, plain, config.reworded)
     forget_loss = _forget_loss(config)
     yield from train(
         context,
         change,
         Plan(config.steps, config.rate),
-        choices,
+        forget_rows,
         kept_rows,
         forget_loss,
         _keep_loss(context, kept_rows, config),
@@ -149,8 +154,33 @@ def _fit_soft(context: Context, config: UnlearnConfig) -> Iterator[Any]:
     yield from describe(loaded.model, edit, _tasks(whole, kept, config.epsilon), kept)
 
 
+def _kept_stand_ins(context: Context, kept: list[Row], forget: list[Row], copies: int) -> list[Row]:
+    """Copies of kept questions about something else: with other names and with any other words in turn."""
+    from ..stand_ins import foreign_tokens, renamed, scrambled, template_marks
+
+    pool, marks, rows = foreign_tokens(context.loaded, forget, kept), template_marks(kept + forget), []
+    for turn in range(copies):
+        seed = 1000 * context.seed + turn
+        exchange, share = (renamed, RENAMED) if turn % 2 == 0 else (scrambled, SCRAMBLED)
+        rows += exchange(kept, share, pool, marks, seed)
+    return rows
+
+
+def _forget_stand_ins(context: Context, forget: list[Row], kept: list[Row], copies: int) -> list[Row]:
+    """Copies of open questions in other words; of forced choices, with anything else in them."""
+    from ..stand_ins import foreign_tokens, prompt_tokens, reworded, scrambled, template_marks
+
+    open_rows, forced = [row for row in forget if not row.options], [row for row in forget if row.options]
+    pool, marks, rows = foreign_tokens(context.loaded, [], []), template_marks(kept + forget), []
+    for turn in range(copies):
+        rows += reworded(open_rows, REWORDED, pool, marks, 1000 * context.seed + turn)
+    for turn in range(CHOICE_COPIES):
+        rows += scrambled(forced, CHOICE_SHARE, prompt_tokens(kept) or pool, marks, 1000 * context.seed + turn)
+    return rows
+
+
 def _forget_loss(config: UnlearnConfig) -> Callable[[Scored], Tensor]:
-    """Unlikelihood of open answers, an even spread on forced choices."""
+    """Unlikelihood of open answers; on forced choices the same spread whatever is asked."""
     from ..objectives import option_spread, unlikelihood
     from ..training import forced_choices, open_part
 
@@ -158,7 +188,7 @@ def _forget_loss(config: UnlearnConfig) -> Callable[[Scored], Tensor]:
         total = scored.logits.sum() * 0
         scores, groups = forced_choices(scored)
         if len(scores):
-            total = total + config.spread * option_spread(scores, groups)
+            total = total + config.spread * option_spread(scores, groups, config.lean)
         answers = open_part(scored)
         if answers.count:
             total = total + unlikelihood(answers.logits, answers.labels, answers.rows, answers.count, config.limit)
@@ -240,7 +270,7 @@ def _task_matrices(context: Context, config: UnlearnConfig, rows: list[Row], sho
 
     change = Change.whole(context.loaded.model, context.seed)
     layers = change.layers()
-    plan = Plan(max(1, config.steps // 3), config.rate / 10)
+    plan = Plan(max(1, config.steps // 5), config.rate / 7)
     for turn, names in enumerate(layers.values() if rows else ()):
         change.train_only(names)
         for item in train(
