@@ -47,16 +47,16 @@ class UnlearnConfig(MethodConfig):
         description="How freely the change may use directions that kept text uses; smaller keeps more",
     )
     rank: int = Field(
-        10, ge=1, le=512, description="Directions to forget in every matrix; the edit is cut to fewer where fewer do"
+        12, ge=1, le=512, description="Directions to forget in every matrix; the edit is cut to fewer where fewer do"
     )
     limit: float = Field(
         2.5, ge=0.5, le=20.0, description="Stop pushing an answer once its tokens are this unlikely (nats)"
     )
     keep: float = Field(
-        40.0, ge=0.0, le=1000.0, description="Weight of staying close to the original on given text to keep"
+        60.0, ge=0.0, le=1000.0, description="Weight of staying close to the original on given text to keep"
     )
     stand_ins: int = Field(
-        4,
+        6,
         ge=0,
         le=20,
         description="Altered copies of every kept question, with other names and words, for those not given; 0 for none",
