@@ -125,8 +125,8 @@ BAD_FILES = {
     "empty.csv": (b"", "empty"),
     "binary.csv": (b"\x89PNG\x00\x01\xff\xfe" * 40, "text"),
     "latin.csv": ("question,answer\nqué,sí\n".encode("latin-1"), "UTF-8"),
-    "long.csv": (b"question,answer\n" + b"x" * 10_000_000 + b",y\n", "."),
-    "twice.csv": (b"id,question,answer\na,one?,1\na,two?,2\n", "."),
+    "long.csv": (b"question,answer\n" + b"x" * 10_000_000 + b",y\n", "10 MB long"),
+    "twice.csv": (b"id,question,answer\na,one?,1\na,two?,2\n", "used twice"),
 }
 
 
@@ -159,6 +159,17 @@ def test_a_missing_model_folder_is_refused_beside_its_field(tmp_path, visit):
         expect(page.locator("#stop")).to_be_hidden()
     finally:
         server.stop()
+
+
+def test_pickled_weights_are_refused_beside_the_field(real, visit, tmp_path):
+    (tmp_path / "config.json").write_text('{"model_type": "llama", "architectures": ["LlamaForCausalLM"]}')
+    (tmp_path / "pytorch_model.bin").write_bytes(b"\x80\x02}q\x00.")
+    page = visit(real.url)
+    page.locator("#model input").fill(str(tmp_path))
+    page.locator("#model input").press("Enter")
+    expect(page.locator("#model-problem .field-problem")).to_contain_text("only pickled weights")
+    page.locator("#start").click()
+    expect(page.locator("#stop")).to_be_hidden()
 
 
 def test_torch_is_not_loaded_before_the_first_page():
