@@ -17,7 +17,7 @@ same for the similar tasks; the right singular vectors of T are made orthogonal 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
@@ -133,22 +133,22 @@ def _fit_soft(context: Context, config: UnlearnConfig) -> Iterator[Any]:
     change = Change(loaded.model, directions={name: found[id(kept[name])] for name in kept}, seed=context.seed)
     choices = encode_rows(loaded, given.forget, choices=True)
     forget_rows = GIVEN_TURNS * choices + _forget_stand_ins(context, choices, plain, config.reworded)
-    forget_loss = _forget_loss(config)
+    losses = _Losses(context, kept_rows, config)
     yield from train(
         context,
         change,
         Plan(config.steps, config.rate),
         forget_rows,
         kept_rows,
-        forget_loss,
-        _keep_loss(context, kept_rows, config),
+        losses.forget,
+        losses.keep,
     )
     whole = change.edit()
     yield whole
     if context.cancelled():
         return
     yield Stage("shrink")
-    edit = _smallest(context, whole, choices, plain, forget_loss)
+    edit = _smallest(context, whole, choices, plain, losses.forget)
     yield edit
     yield Stage("describe")
     yield from describe(loaded.model, edit, _tasks(whole, kept, config.epsilon), kept)
@@ -179,33 +179,38 @@ def _forget_stand_ins(context: Context, forget: list[Row], kept: list[Row], copi
     return rows
 
 
-def _forget_loss(config: UnlearnConfig) -> Callable[[Scored], Tensor]:
-    """Unlikelihood of open answers; on forced choices the same spread whatever is asked."""
-    from ..objectives import option_spread, unlikelihood
-    from ..training import forced_choices, open_part
+class _Losses:
+    """Both losses of the soft reading. The weight of keeping grows as forgetting nears its goal: forget first, then repair."""
 
-    def loss(scored: Scored) -> Tensor:
+    def __init__(self, context: Context, kept: list[Row], config: UnlearnConfig) -> None:
+        from ..training import reference_logprobs
+
+        self._config = config
+        self._left = 0.0  # what the last forget loss was, in nats
+        self._original = reference_logprobs(context.loaded, kept) if config.keep and kept else None
+        self.keep = self._keep if self._original else None
+
+    def forget(self, scored: Scored) -> Tensor:
+        """Unlikelihood of open answers; on forced choices the same spread whatever is asked."""
+        from ..objectives import option_spread, unlikelihood
+        from ..training import forced_choices, open_part
+
         total = scored.logits.sum() * 0
         scores, groups = forced_choices(scored)
         if len(scores):
-            total = total + config.spread * option_spread(scores, groups, config.lean)
+            total = total + self._config.spread * option_spread(scores, groups, self._config.lean)
         answers = open_part(scored)
         if answers.count:
-            total = total + unlikelihood(answers.logits, answers.labels, answers.rows, answers.count, config.limit)
+            limit = self._config.limit
+            total = total + unlikelihood(answers.logits, answers.labels, answers.rows, answers.count, limit)
+        self._left = float(total.detach())
         return total
 
-    return loss
+    def _keep(self, scored: Scored, places: Sequence[int]) -> Tensor:
+        """KL from the original on the answers of kept text and its stand-ins."""
+        from ..objectives import kl_to
 
-
-def _keep_loss(context: Context, rows: list[Row], config: UnlearnConfig) -> Callable | None:
-    """KL from the original on the answers of given kept text; None where there is none."""
-    from ..objectives import kl_to
-    from ..training import reference_logprobs
-
-    if not config.keep or not rows:
-        return None
-    original = reference_logprobs(context.loaded, rows)
-    return lambda scored, places: config.keep * kl_to(original(places), scored.logits)
+        return self._config.keep / (1 + self._left) * kl_to(self._original(places), scored.logits)
 
 
 def _tasks(edit: LowRankEdit, kept: dict[str, Tensor], epsilon: float) -> dict[str, Tensor]:
