@@ -158,6 +158,7 @@ def test_a_missing_model_folder_is_refused_beside_its_field(tmp_path, visit):
         expect(page.locator("#model-problem .field-problem")).to_be_visible()
         expect(page.locator("#stop")).to_be_hidden()
     finally:
+        visit.close()  # before its server goes: a page without one complains
         server.stop()
 
 
@@ -195,4 +196,5 @@ def test_a_killed_run_is_interrupted_and_opens(tmp_path, taught_folder, tiny_top
         expect(page.locator("#strip-words")).to_contain_text("Interrupted")
         expect(page.locator("#start")).to_be_visible()
     finally:
+        visit.close()  # before its server goes: a page without one complains
         server.stop()

@@ -125,8 +125,8 @@ class Visit:
             self.complaints.append(f"a remote request: {url}")
 
     def close(self) -> None:
-        for context in self._contexts:
-            context.close()
+        while self._contexts:
+            self._contexts.pop().close()
 
 
 def start(page: Page, long: bool = False) -> str:
