@@ -155,14 +155,21 @@ def _fit_soft(context: Context, config: UnlearnConfig) -> Iterator[Any]:
 
 
 def _kept_stand_ins(context: Context, kept: list[Row], forget: list[Row], copies: int) -> list[Row]:
-    """Copies of kept questions about something else: with other names and with any other words in turn."""
-    from ..stand_ins import foreign_tokens, renamed, scrambled, template_marks
+    """Copies of kept questions about something else: in turn with any other names, and with words of other kept questions."""
+    from ..stand_ins import foreign_tokens, prompt_tokens, renamed, scrambled, template_marks
 
-    pool, marks, rows = foreign_tokens(context.loaded, forget, kept), template_marks(kept + forget), []
+    names, words, marks = (
+        foreign_tokens(context.loaded, forget, kept),
+        prompt_tokens(kept),
+        template_marks(kept + forget),
+    )
+    rows: list[Row] = []
     for turn in range(copies):
         seed = 1000 * context.seed + turn
-        exchange, share = (renamed, RENAMED) if turn % 2 == 0 else (scrambled, SCRAMBLED)
-        rows += exchange(kept, share, pool, marks, seed)
+        if turn % 2 == 0:
+            rows += renamed(kept, RENAMED, names, marks, seed)
+        else:
+            rows += scrambled(kept, SCRAMBLED, words, marks, seed)
     return rows
 
 
