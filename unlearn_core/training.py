@@ -185,10 +185,14 @@ def forced_choices(scored: Scored) -> tuple[Tensor, Tensor]:
 
 @dataclass(frozen=True)
 class Plan:
-    """How long and how fast to train. Rows are drawn in shuffled rounds with the run's seed."""
+    """How long and how fast to train. Rows are drawn in shuffled rounds with the run's seed.
+
+    `decay`: each step takes this many times the learning rate off every trained value (Loshchilov and Hutter 2019).
+    """
 
     steps: int
     rate: float
+    decay: float = 0.0
     forget_rows: int = 32
     retain_rows: int = 40
     snapshots: int = 8
@@ -211,7 +215,7 @@ def train(
     gets the positions in `retain` that the batch holds. `penalty` is added for the deltas as they are.
     """
     trained = [parameter for parameter in change.parameters() if parameter.requires_grad]
-    optimiser = torch.optim.Adam(trained, lr=plan.rate, betas=(0.9, 0.95))
+    optimiser = torch.optim.AdamW(trained, lr=plan.rate, betas=(0.9, 0.95), weight_decay=plan.decay)
     draw_forget, draw_retain = (
         _rounds(forget, plan.forget_rows, context.seed),
         _rounds(retain, plan.retain_rows, context.seed + 1),

@@ -53,7 +53,7 @@ class UnlearnConfig(MethodConfig):
         2.5, ge=0.5, le=20.0, description="Stop pushing an answer once its tokens are this unlikely (nats)"
     )
     keep: float = Field(
-        60.0, ge=0.0, le=1000.0, description="Weight of staying close to the original on given text to keep"
+        12.0, ge=0.0, le=1000.0, description="Weight of staying close to the original on given text to keep"
     )
     stand_ins: int = Field(
         6,
@@ -74,7 +74,10 @@ class UnlearnConfig(MethodConfig):
     steps: int = Field(
         150, ge=1, le=2000, description="Training steps; in the literal reading a fifth of them in each layer"
     )
-    rate: float = Field(0.012, gt=0, le=1.0, description="Learning rate")
+    rate: float = Field(0.02, gt=0, le=1.0, description="Learning rate")
+    decay: float = Field(
+        1.5, ge=0.0, le=50.0, description="How fast what no answer asks for fades from the change; 0 for not at all"
+    )
     reading: Literal["soft", "literal"] = Field(
         "soft", description="Soft discrimination, or train, SVD, Gram-Schmidt, subtract"
     )
@@ -137,7 +140,7 @@ def _fit_soft(context: Context, config: UnlearnConfig) -> Iterator[Any]:
     yield from train(
         context,
         change,
-        Plan(config.steps, config.rate),
+        Plan(config.steps, config.rate, config.decay),
         forget_rows,
         kept_rows,
         losses.forget,
@@ -282,7 +285,7 @@ def _task_matrices(context: Context, config: UnlearnConfig, rows: list[Row], sho
 
     change = Change.whole(context.loaded.model, context.seed)
     layers = change.layers()
-    plan = Plan(max(1, config.steps // 5), config.rate / 7)
+    plan = Plan(max(1, config.steps // 5), config.rate / 12)
     for turn, names in enumerate(layers.values() if rows else ()):
         change.train_only(names)
         for item in train(
