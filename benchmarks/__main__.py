@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from datetime import date
+from importlib.metadata import version
 from pathlib import Path
 
 from unlearn_core.version import code_version
@@ -57,7 +58,7 @@ def main(names: list[str]) -> int:
             continue
         print(f"{BENCHMARKS[name]}\n\n{body}\n", flush=True)
         text = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else TITLE
-        stamp = f"{date.today().isoformat()}, code {code_version()}."
+        stamp = f"{date.today().isoformat()}, torch {version('torch')}, code {code_version()}."
         RESULTS.write_text(with_result(text, machine(), name, f"{body}\n\n{stamp}"), encoding="utf-8")
     if failed:
         print(f"Failed: {', '.join(failed)}.", file=sys.stderr)

@@ -1,7 +1,7 @@
 """Original and unlearned model answering together, against a plain batch of two of the original.
 
 `python -m benchmarks.pair [--sizes "built-in size,100 M"] [--rank 8] [--tokens 50] [--device auto]`. Both go through
-the same loop, token by token; runs alternate, so that a busy moment of the machine hits both.
+the same loop and take turns token by token, so that a busy moment of the machine hits both.
 """
 
 from __future__ import annotations
@@ -18,23 +18,28 @@ from .models import SHAPES, millions, random_edit, random_model
 from .table import load_average, markdown, median, threads
 
 QUESTION = "What is the capital of France?"
-REPEATS = {"built-in size": 21, "100 M": 7, "tiny": 5}
+REPEATS = {"built-in size": 15, "100 M": 5, "tiny": 2}
 
 
-def token_seconds(loaded: LoadedModel, edit: LowRankEdit | None, tokens: int) -> float:
-    """Seconds a token for two rows, the reading of the prompt included."""
-    started = time.perf_counter()
-    count = sum(1 for _ in stream_pair(loaded, edit, QUESTION, max_tokens=tokens))
-    return (time.perf_counter() - started) / count
+def answer_seconds(loaded: LoadedModel, edit: LowRankEdit, tokens: int) -> tuple[list[float], list[float]]:
+    """Seconds of each token for two rows, plain and with the edit on one; the first token reads the prompt."""
+    streams = [stream_pair(loaded, change, QUESTION, max_tokens=tokens) for change in (None, edit)]
+    seconds: tuple[list[float], list[float]] = ([], [])
+    for turn in range(tokens):
+        for kind in ((0, 1) if turn % 2 else (1, 0)):
+            started = time.perf_counter()
+            next(streams[kind])
+            seconds[kind].append(time.perf_counter() - started)
+    return seconds
 
 
 def compare(loaded: LoadedModel, edit: LowRankEdit, tokens: int, repeats: int) -> tuple[float, float, float]:
-    """Medians of (seconds a token plain, with the edit on one row, ratio of neighbouring runs)."""
-    token_seconds(loaded, edit, tokens)
+    """Medians over all tokens of (seconds plain, seconds with the edit on one row, ratio of the same token's two)."""
+    answer_seconds(loaded, edit, tokens)
     plain, pair = [], []
     for _ in range(repeats):
-        plain.append(token_seconds(loaded, None, tokens))
-        pair.append(token_seconds(loaded, edit, tokens))
+        for kept, found in zip((plain, pair), answer_seconds(loaded, edit, tokens), strict=True):
+            kept += found
     return median(plain), median(pair), median([b / a for a, b in zip(plain, pair, strict=True)])
 
 
@@ -58,7 +63,7 @@ def main(arguments: list[str] | None = None) -> None:
     rows = [row(name, chosen.rank, chosen.tokens, chosen.device) for name in chosen.sizes.split(",")]
     print(markdown(["model", "parameters", "on", "rank", "two originals, ms a token", "pair, ms a token", "ratio"],
                    rows))
-    print(f"\nMedians of alternating runs of {chosen.tokens} tokens; {threads()}; "
+    print(f"\nMedians over the tokens of answers of {chosen.tokens} tokens; {threads()}; "
           f"load average {before:.1f} before.")
 
 
