@@ -109,7 +109,7 @@ def test_run_b_never_shows_the_events_of_run_a(real, visit):
     set_steps(page, LONG)
     start(page)
     running(page)
-    open_run(page, "tiny-hats")
+    open_run(page, first)
     page.wait_for_url(re.compile(first))
     expect(page.locator("#strip-words")).to_contain_text("Done")
     page.wait_for_timeout(3000)  # the time in which the run at work would speak up

@@ -163,6 +163,9 @@ def pick(page: Page, selector: str, option: str) -> None:
 
 
 def open_run(page: Page, name: str) -> None:
+    """Open the run of that id, or the only one of that name."""
     page.get_by_role("tab", name="Runs").click()
-    page.locator("#runs-table .run-name", has_text=name).last.click()
+    rows = page.locator("#runs-table tr")
+    row = page.locator(f"#runs-table tr[data-run='{name}']").or_(rows.filter(has=page.get_by_text(name, exact=True)))
+    row.locator(".run-name").click()
     page.locator("#open-run").click()
