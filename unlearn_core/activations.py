@@ -37,7 +37,7 @@ def second_moments(
             lengths = torch.tensor([len(rows[place]) for place in batch], device=loaded.device)
             mask = torch.arange(ids.shape[1], device=loaded.device) < lengths[:, None]
             gatherer.start(mask)
-            loaded.model(input_ids=ids, use_cache=False, **loaded.last_logits(1))
+            loaded.model(input_ids=ids, use_cache=False, **loaded.few_logits(1))
     return gatherer.means()
 
 

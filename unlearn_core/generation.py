@@ -118,7 +118,7 @@ class _Steps:
         self._mask = None if bool(mask.all()) else mask
         accepted = inspect.signature(loaded.model.forward).parameters
         self._positions = (mask.cumsum(1) - 1).clamp_min(0) if "position_ids" in accepted else None
-        self._extra: dict[str, Any] = loaded.last_logits(1)
+        self._extra: dict[str, Any] = loaded.few_logits(1)
         self._cache: Any = None
 
     @torch.inference_mode()

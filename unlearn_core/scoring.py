@@ -115,7 +115,7 @@ def _collect(logprob: Tensor, greedy: list[int], target: list[int], lengths: lis
 def _logits(loaded: LoadedModel, ids: Tensor, first: int) -> Tensor:
     """(rows, positions from `first`, vocabulary) without a cache."""
     count = ids.shape[1] - first
-    return loaded.model(input_ids=ids, use_cache=False, **loaded.last_logits(count)).logits[:, -count:]
+    return loaded.model(input_ids=ids, use_cache=False, **loaded.few_logits(count)).logits[:, -count:]
 
 
 def _pieces(tokenizer: Any, ids: list[int]) -> list[str]:

@@ -1,20 +1,29 @@
 """Altered copies of given questions that stand for text of the same kind that was not given. Knows rows of token ids only.
 
 A method sees few of the questions that must stay. What it must not do to the others it can learn from copies in which
-something else is asked: the same words with other names in them, or with any of their words exchanged (our addition).
+something else is asked or in other words: other names in the same question, any of its words exchanged, or the question
+garbled. What must go it sees in few wordings; copies in which the model itself still finds the question stand for the
+others (all of this is our addition).
 """
 
 from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 
+from torch.nn import functional
+
+from .batching import Cancelled, never
 from .models.loading import LoadedModel
-from .training import Row, question_starts
+from .training import Row, answer_chances, question_starts
 
 RARE = 0.1  # a prompt token in fewer of the questions says what a question is about
-COMMON = 0.5  # one in more of them says how it is asked
+ALTERED = 0.15  # share of the tokens that one step of garbling alters
+MOVED = 0.2  # share of its steps that also move some of them
+NEAR = 16  # tokens of nearest embedding: half of the exchanges take one of these
+WALK = 8  # steps from one copy in other words to the next
+STILL = 0.5  # of the answer's probability must be left after each of them
 
 
 def foreign_tokens(loaded: LoadedModel, forget: Sequence[Row], kept: Sequence[Row]) -> list[int]:
@@ -26,19 +35,51 @@ def foreign_tokens(loaded: LoadedModel, forget: Sequence[Row], kept: Sequence[Ro
 
 def renamed(rows: Sequence[Row], share: float, pool: Sequence[int], marks: Set[int], seed: int) -> list[Row]:
     """The rows asked about something else: a share of the rare tokens of each prompt exchanged for tokens of `pool`."""
-    rare = {token for token, part in _shares(rows).items() if part <= RARE} - marks
+    rare = _rare(rows) - marks
     return _exchanged(rows, share, pool, seed, rare.__contains__)
-
-
-def reworded(rows: Sequence[Row], share: float, pool: Sequence[int], marks: Set[int], seed: int) -> list[Row]:
-    """The rows asked in other words: a share of the common tokens exchanged for tokens of `pool`."""
-    common = {token for token, part in _shares(rows).items() if part > COMMON} - marks
-    return _exchanged(rows, share, pool, seed, common.__contains__)
 
 
 def scrambled(rows: Sequence[Row], share: float, pool: Sequence[int], marks: Set[int], seed: int) -> list[Row]:
     """The rows with a share of all prompt tokens exchanged for tokens of `pool`."""
     return _exchanged(rows, share, pool, seed, lambda token: token not in marks)
+
+
+def garbled(loaded: LoadedModel, rows: Sequence[Row], steps: int, marks: Set[int], seed: int) -> list[Row]:
+    """The rows asked about the same things in clumsy words: so many steps of the walk of `reworded`, whatever the model
+    makes of them."""
+    walk, result = _Walk(loaded, rows, marks, seed), []
+    for start in question_starts(rows):
+        prompt = list(_prompt(rows[start]))
+        for _ in range(steps):
+            prompt = walk.step(prompt)
+        result += [_asked(row, prompt) for row in rows[start : start + max(1, rows[start].options)]]
+    return result
+
+
+def reworded(
+    loaded: LoadedModel, rows: Sequence[Row], copies: int, marks: Set[int], seed: int, cancelled: Cancelled = never
+) -> list[Row]:
+    """`copies` of each open question in other words under which the model still gives the answer.
+
+    A random walk away from the prompt: at each step a few tokens that are not rare are exchanged, left out or put in, and
+    now and then some are moved; the step stands if the answer keeps STILL of the probability that it has after the prompt
+    as given. New tokens are any of the vocabulary or, half of the time, near ones by embedding. Few copies are sentences;
+    what they share with other wordings is what the model answers to.
+    """
+    walk, now, found = _Walk(loaded, rows, marks, seed), list(rows), []
+    floors = [STILL * chance for chance in answer_chances(loaded, rows)]
+    for step in range(WALK * copies):
+        if cancelled():
+            break
+        trials = [_asked(row, walk.step(list(_prompt(row)))) for row in now]
+        chances = answer_chances(loaded, trials)
+        now = [
+            trial if chance >= floor else row
+            for row, trial, chance, floor in zip(now, trials, chances, floors, strict=True)
+        ]
+        if (step + 1) % WALK == 0:
+            found += now
+    return found
 
 
 def template_marks(rows: Sequence[Row]) -> set[int]:
@@ -58,14 +99,76 @@ def _exchanged(
     """The options of one forced choice keep one prompt."""
     generator = random.Random(seed)
     result: list[Row] = []
+    deck = _deck(pool, generator)
     for start in question_starts(rows):
         prompt = tuple(
-            generator.choice(pool) if may_go(token) and generator.random() < share else token
+            next(deck) if may_go(token) and generator.random() < share else token
             for token in _prompt(rows[start])
         )
-        for row in rows[start : start + max(1, rows[start].options)]:
-            result.append(Row((*prompt, *row.ids[row.start :]), row.start, row.options))
+        result += [_asked(row, prompt) for row in rows[start : start + max(1, rows[start].options)]]
     return result
+
+
+class _Walk:
+    """Random steps from prompt to prompt. What is rare in `rows` and what the template needs stays."""
+
+    def __init__(self, loaded: LoadedModel, rows: Sequence[Row], marks: Set[int], seed: int) -> None:
+        self._random = random.Random(seed)
+        self._marks, self._fixed = marks, marks | _rare(rows)
+        self._pool = foreign_tokens(loaded, [], [])
+        weight = loaded.model.get_input_embeddings().weight.detach().float()
+        self._embeddings = functional.normalize(weight - weight.mean(dim=0), dim=1)
+        self._near: dict[int, list[int]] = {}
+
+    def step(self, prompt: list[int]) -> list[int]:
+        """A few tokens exchanged, left out or put in, and now and then some moved."""
+        changed: list[int] = []
+        for token in prompt:
+            kind = self._random.random()
+            if token in self._fixed or self._random.random() >= ALTERED:
+                changed.append(token)
+            elif kind < 0.5:
+                changed.append(self._random.choice(self._neighbors(token) if kind < 0.25 else self._pool))
+            elif kind < 0.75:
+                changed += [token, self._random.choice(self._pool)]
+        if not changed:
+            return prompt
+        return _moved(changed, self._marks, self._random) if self._random.random() < MOVED else changed
+
+    def _neighbors(self, token: int) -> list[int]:
+        """The tokens whose input embeddings are nearest, by cosine after centring."""
+        if token not in self._near:
+            likeness = self._embeddings @ self._embeddings[token]
+            self._near[token] = likeness.topk(min(NEAR + 1, len(likeness))).indices[1:].tolist()
+        return self._near[token]
+
+
+def _moved(prompt: list[int], marks: Set[int], generator: random.Random) -> list[int]:
+    """Some neighbouring tokens elsewhere; marks stay where they are."""
+    begin = generator.randrange(len(prompt))
+    end = generator.randint(begin + 1, len(prompt))
+    rest = prompt[:begin] + prompt[end:]
+    free = [place for place, token in enumerate(rest) if token not in marks]
+    if not free or any(token in marks for token in prompt[begin:end]):
+        return prompt
+    place = generator.choice(free)
+    return rest[:place] + prompt[begin:end] + rest[place:]
+
+
+def _asked(row: Row, prompt: Sequence[int]) -> Row:
+    """The row's answer after another prompt."""
+    return Row((*prompt, *row.ids[row.start :]), len(prompt), row.options)
+
+
+def _rare(rows: Sequence[Row]) -> set[int]:
+    """The tokens that say what a question is about: those in the prompts of few."""
+    return {token for token, part in _shares(rows).items() if part <= RARE}
+
+
+def _deck(pool: Sequence[int], generator: random.Random) -> Iterator[int]:
+    """Endless shuffled rounds of the pool: all of it before any of it again."""
+    while pool:
+        yield from generator.sample(pool, len(pool))
 
 
 def _shares(rows: Sequence[Row]) -> dict[int, float]:

@@ -167,7 +167,10 @@ def _score_block(loaded: LoadedModel, rows: Sequence[Row], block: Sequence[int])
     at = torch.arange(ids.shape[1], device=loaded.device)
     answers = ((at >= starts[:, None]) & (at < lengths[:, None]))[:, 1:]
     mask = (at < lengths[:, None]).long()
-    logits = loaded.model(input_ids=ids, attention_mask=mask, use_cache=False).logits[:, :-1][answers]
+    places = answers.any(dim=0).nonzero()[:, 0]
+    fewer = loaded.few_logits(places)
+    logits = loaded.model(input_ids=ids, attention_mask=mask, use_cache=False, **fewer).logits
+    logits = (logits if fewer else logits[:, places])[answers[:, places]]
     row_of = torch.tensor(block, dtype=torch.long, device=loaded.device)[:, None].expand_as(answers)[answers]
     return logits, ids[:, 1:][answers], row_of
 
@@ -208,11 +211,13 @@ def train(
     forget_loss: Callable[[Scored], Tensor] | None,
     retain_loss: Callable[[Scored, Sequence[int]], Tensor] | None,
     penalty: Callable[[dict[str, Tensor]], Tensor] | None = None,
+    more_forget: Callable[[], Sequence[Row]] | None = None,
 ) -> Iterator[Loss | Snapshot]:
     """Train the change in place. Asks `context.cancelled` before every step and returns early once it says so.
 
     `forget_loss` and `retain_loss` turn a scored batch into a scalar to minimise (weights included); `retain_loss` also
-    gets the positions in `retain` that the batch holds. `penalty` is added for the deltas as they are.
+    gets the positions in `retain` that the batch holds. `penalty` is added for the deltas as they are. `more_forget` is asked
+    once, after half of the steps and with the change active, for rows that join those to forget.
     """
     trained = [parameter for parameter in change.parameters() if parameter.requires_grad]
     optimiser = torch.optim.AdamW(trained, lr=plan.rate, betas=(0.9, 0.95), weight_decay=plan.decay)
@@ -223,6 +228,10 @@ def train(
     for step in range(plan.steps):
         if context.cancelled():
             return
+        if more_forget is not None and step == plan.steps // 2:
+            with change.active():
+                forget = [*forget, *more_forget()]
+            draw_forget = _rounds(forget, plan.forget_rows, context.seed + 2)
         for group in optimiser.param_groups:
             group["lr"] = (
                 plan.rate * min(1.0, (step + 1) / plan.warmup) * (1 + math.cos(math.pi * step / plan.steps)) / 2
@@ -339,6 +348,16 @@ def greedy_share(context: Context, edit: LowRankEdit | None, rows: Sequence[Row]
                 ).sum()
             )
     return right / max(1, len(rows))
+
+
+@torch.no_grad()
+def answer_chances(loaded: LoadedModel, rows: Sequence[Row], batch: int = 256) -> list[float]:
+    """The probability of each row's whole answer."""
+    found: list[float] = []
+    for start in range(0, len(rows), batch):
+        scored = score(loaded, rows[start : start + batch])
+        found += (-objectives.row_nll(scored.logits, scored.labels, scored.rows, scored.count)).exp().tolist()
+    return found
 
 
 def question_starts(rows: Sequence[Row]) -> Iterator[int]:

@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     from ..edits.low_rank import LowRankEdit
     from ..training import Row, Scored
 
-GIVEN_TURNS = 2  # how often a given forget question is drawn for each of its copies
-RENAMED, SCRAMBLED, REWORDED = 0.5, 0.3, 0.5  # shares of tokens exchanged in stand-ins
+GIVEN_TURNS = 3  # how often a given forget question is drawn for each of its copies
+RENAMED, SCRAMBLED, GARBLED = 0.5, 0.3, 4  # shares of tokens exchanged in stand-ins; steps of garbling
+LEAK = 0.4  # of probability, from which on a copy in other words counts as still answered
 CHOICE_COPIES, CHOICE_SHARE = 3, 0.5  # scrambled copies of forced choices, which stand for those not given
 FORGET_SLACK = 0.02  # forget loss that a smaller rank may cost
 KEPT_SLACK = 0.005  # share of given kept answers that a smaller rank may cost
@@ -56,12 +57,17 @@ class UnlearnConfig(MethodConfig):
         12.0, ge=0.0, le=1000.0, description="Weight of staying close to the original on given text to keep"
     )
     stand_ins: int = Field(
-        6,
+        7,
         ge=0,
         le=20,
         description="Altered copies of every kept question, with other names and words, for those not given; 0 for none",
     )
-    reworded: int = Field(1, ge=0, le=20, description="Copies of every open forget question in other words; 0 for none")
+    reworded: int = Field(
+        3,
+        ge=0,
+        le=20,
+        description="Copies of every open forget question in other words; those still answered are forgotten too",
+    )
     spread: float = Field(
         1.0, ge=0.0, le=100.0, description="Weight of answering a forced choice without regard to what it asks"
     )
@@ -135,7 +141,8 @@ def _fit_soft(context: Context, config: UnlearnConfig) -> Iterator[Any]:
     }
     change = Change(loaded.model, directions={name: found[id(kept[name])] for name in kept}, seed=context.seed)
     choices = encode_rows(loaded, given.forget, choices=True)
-    forget_rows = GIVEN_TURNS * choices + _forget_stand_ins(context, choices, plain, config.reworded)
+    forget_rows = GIVEN_TURNS * choices + _other_choices(context, choices, plain)
+    wordings = _other_wordings(context, choices, plain, config.reworded)
     losses = _Losses(context, kept_rows, config)
     yield from train(
         context,
@@ -145,6 +152,7 @@ def _fit_soft(context: Context, config: UnlearnConfig) -> Iterator[Any]:
         kept_rows,
         losses.forget,
         losses.keep,
+        more_forget=lambda: _leaking(context, wordings),
     )
     whole = change.edit()
     yield whole
@@ -158,8 +166,8 @@ def _fit_soft(context: Context, config: UnlearnConfig) -> Iterator[Any]:
 
 
 def _kept_stand_ins(context: Context, kept: list[Row], forget: list[Row], copies: int) -> list[Row]:
-    """Copies of kept questions about something else: in turn with any other names, and with words of other kept questions."""
-    from ..stand_ins import foreign_tokens, prompt_tokens, renamed, scrambled, template_marks
+    """Copies of kept questions: in turn with any other names and with words of other kept questions; each seventh garbled."""
+    from ..stand_ins import foreign_tokens, garbled, prompt_tokens, renamed, scrambled, template_marks
 
     names, words, marks = (
         foreign_tokens(context.loaded, forget, kept),
@@ -169,24 +177,41 @@ def _kept_stand_ins(context: Context, kept: list[Row], forget: list[Row], copies
     rows: list[Row] = []
     for turn in range(copies):
         seed = 1000 * context.seed + turn
-        if turn % 2 == 0:
+        if turn % 7 == 6:
+            rows += garbled(context.loaded, kept, GARBLED, marks, seed)
+        elif turn % 2 == 0:
             rows += renamed(kept, RENAMED, names, marks, seed)
         else:
             rows += scrambled(kept, SCRAMBLED, words, marks, seed)
     return rows
 
 
-def _forget_stand_ins(context: Context, forget: list[Row], kept: list[Row], copies: int) -> list[Row]:
-    """Copies of open questions in other words; of forced choices, with anything else in them."""
-    from ..stand_ins import foreign_tokens, prompt_tokens, reworded, scrambled, template_marks
+def _other_choices(context: Context, forget: list[Row], kept: list[Row]) -> list[Row]:
+    """Copies of forced choices with anything else in them."""
+    from ..stand_ins import foreign_tokens, prompt_tokens, scrambled, template_marks
 
-    open_rows, forced = [row for row in forget if not row.options], [row for row in forget if row.options]
-    pool, marks, rows = foreign_tokens(context.loaded, [], []), template_marks(kept + forget), []
-    for turn in range(copies):
-        rows += reworded(open_rows, REWORDED, pool, marks, 1000 * context.seed + turn)
+    forced, rows = [row for row in forget if row.options], []
+    marks, words = template_marks(kept + forget), prompt_tokens(kept) or foreign_tokens(context.loaded, [], [])
     for turn in range(CHOICE_COPIES):
-        rows += scrambled(forced, CHOICE_SHARE, prompt_tokens(kept) or pool, marks, 1000 * context.seed + turn)
+        rows += scrambled(forced, CHOICE_SHARE, words, marks, 1000 * context.seed + turn)
     return rows
+
+
+def _other_wordings(context: Context, forget: list[Row], kept: list[Row], copies: int) -> list[Row]:
+    """Copies of open questions in other words under which the original still answers."""
+    from ..stand_ins import reworded, template_marks
+
+    open_rows = [row for row in forget if not row.options]
+    return reworded(
+        context.loaded, open_rows, copies, template_marks(kept + forget), 1000 * context.seed, context.cancelled
+    )
+
+
+def _leaking(context: Context, rows: list[Row]) -> list[Row]:
+    """The rows whose answer the model, changed as it is, still gives."""
+    from ..training import answer_chances
+
+    return [row for row, chance in zip(rows, answer_chances(context.loaded, rows), strict=True) if chance >= LEAK]
 
 
 class _Losses:

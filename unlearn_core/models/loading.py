@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
@@ -60,9 +60,10 @@ class LoadedModel:
         """Most tokens that the model reads at once; None where its configuration does not say."""
         return getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
 
-    def last_logits(self, count: int) -> dict[str, int]:
-        """The argument of `model` that computes logits at the last `count` positions only; none where it has none."""
-        return {"logits_to_keep": count} if "logits_to_keep" in inspect.signature(self.model.forward).parameters else {}
+    def few_logits(self, wanted: int | Tensor) -> dict[str, int | Tensor]:
+        """The argument of `model` that computes logits at the last so many positions, or at those in a tensor of indices
+        (the same for all rows), and nowhere else; none where the model has none."""
+        return {"logits_to_keep": wanted} if "logits_to_keep" in inspect.signature(self.model.forward).parameters else {}
 
 
 def load(spec: str, device: str = "auto", dtype: str = "auto", trust_remote_code: bool = False) -> LoadedModel:

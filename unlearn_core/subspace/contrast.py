@@ -10,7 +10,8 @@ def contrastive_directions(forget: Tensor, kept: Tensor, eps: float, count: int)
     """The `count` input directions in which forget text varies most for what kept text does there.
 
     `forget`, `kept`: second moments (in, in), each normalised here by its mean diagonal entry. The directions v solve the
-    generalised eigenproblem G_f v = s (G + eps I) v and are scaled to unit second moment on forget text. Since
+    generalised eigenproblem G_f v = s (G + eps I) v and are scaled to unit second moment on both texts together,
+    v' (G_f + G + eps I) v = 1, which bounds them also where neither varies. Since
     v = (G + eps I)^-1 G_f v / s, they are forget text's own directions g = G_f v after soft discrimination
     (discrimination.soft_filter): damped where kept text varies, free where it does not. Returns (count, in) directions and
     their ratios s (count,), descending.
@@ -20,8 +21,8 @@ def contrastive_directions(forget: Tensor, kept: Tensor, eps: float, count: int)
     values, vectors = torch.linalg.eigh(other)
     whitening = (vectors * (values.clamp_min(0) + eps).rsqrt()) @ vectors.mT
     ratios, rotated = torch.linalg.eigh(whitening @ own @ whitening)
-    ratios, rotated = ratios.flip(0)[:count].clamp_min(1e-12), rotated.flip(1)[:, :count]
-    return ((whitening @ rotated) / ratios.sqrt()).mT.to(forget.dtype).contiguous(), ratios.to(forget.dtype)
+    ratios, rotated = ratios.flip(0)[:count].clamp_min(0), rotated.flip(1)[:, :count]
+    return ((whitening @ rotated) / (1 + ratios).sqrt()).mT.to(forget.dtype).contiguous(), ratios.to(forget.dtype)
 
 
 def undamped(directions: Tensor, kept: Tensor, eps: float) -> Tensor:
