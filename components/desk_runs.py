@@ -7,10 +7,12 @@ from typing import Any
 
 import gradio as gr
 
+from unlearn_core.config import RunConfig
 from unlearn_core.store import RECORDED, RunRecord
 
 from . import runs
 from .desk import Desk
+from .problems import problem_html
 from .screen import Drawn
 from .seats import Seat
 from .sidebar import choices
@@ -53,6 +55,7 @@ class RunsDesk:
         if config.topic not in (name for _, name in offered):
             offered.append((config.topic, config.topic))
         return {
+            "messages": left_out(config),
             "model": config.model,
             "topic": gr.Dropdown(offered, value=config.topic),
             "method": config.method,
@@ -96,3 +99,16 @@ class RunsDesk:
         run_id, seat.deleted = seat.deleted, None
         self.store.restore(run_id)
         return {"undo_row": gr.Row(visible=False)} | self.choose(seat, {"value": run_id})
+
+
+def left_out(config: RunConfig) -> str:
+    """A card for what the sidebar cannot ask for; nothing where it can ask for all."""
+    parts = [f"on the edits of {', '.join(config.edits)}"] if config.edits else []
+    parts += [f"in {config.dtype}"] if config.dtype != "auto" else []
+    if not parts:
+        return ""
+    return problem_html(
+        "The sidebar asks for this run without its base.",
+        f"It ran {' and '.join(parts)}, which only the command can ask for.",
+        f"To repeat it exactly, run in a terminal: {config.command()}",
+    )

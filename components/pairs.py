@@ -72,7 +72,7 @@ def _counts(view: RunView, shown_count: int) -> str:
     tally = Counter(answer.outcome for answer in view.answers)
     order = ("forgotten", "leaked", "kept", "damaged", "unchanged")
     parts = [f"<b>{tally[name]:,}</b> {name}" for name in order if tally[name]]
-    return (f'<p class="lt-counts"><span>{shown_count} of {len(view.answers):,} questions</span>'
+    return (f'<p class="lt-counts"><span>{shown_count} of {len(view.answers):,} question{"s" * (len(view.answers) != 1)}</span>'
             f'<span>{" · ".join(parts)}{info("outcome")}</span></p>')
 
 

@@ -11,6 +11,7 @@ from scripted import events
 from components import ask, runs, sidebar
 from components.controls import Field as Setting
 from components.controls import control, fields, is_default, read
+from components.desk_runs import left_out
 from components.follower import follow, seconds_since
 from components.screen import at_strength, draw
 from components.seats import Seat, Seats
@@ -262,3 +263,10 @@ def test_a_refused_question_becomes_a_card():
 def test_questions_are_checked_before_anything_is_asked(question, seed, words):
     fault = ask.check_question(question, seed)
     assert fault is None if words is None else words in fault
+
+
+def test_run_again_says_what_the_sidebar_cannot_ask_for():
+    plain = RunConfig(topic="t", device="cpu", settings={"rank": 3})
+    assert left_out(plain) == ""
+    based = plain.model_copy(update={"edits": ("earlier-run",), "dtype": "float16"})
+    assert "earlier-run" in left_out(based) and "--dtype float16" in left_out(based)

@@ -166,7 +166,14 @@ def test_contrastive_directions_solve_the_generalised_eigenproblem_of_scipy() ->
         right = vectors[:, -1 - place]
         cosine = abs(float(direction @ torch.tensor(right))) / (float(direction.norm()) * np.linalg.norm(right))
         assert cosine == pytest.approx(1.0, abs=1e-8)
-        assert float(direction @ own @ direction) == pytest.approx(1.0, rel=1e-8)
+        both = own + other + eps * torch.eye(8)
+        assert float(direction @ both @ direction) == pytest.approx(1.0, rel=1e-8)
+
+
+def test_directions_that_neither_text_uses_stay_bounded() -> None:
+    forget, kept = torch.diag(torch.tensor([4.0, 0.0, 0.0])), torch.diag(torch.tensor([0.0, 3.0, 0.0]))
+    found, ratios = contrastive_directions(forget.double(), kept.double(), 0.01, 3)
+    assert float(found.norm(dim=1).max()) <= 0.01**-0.5 + 1e-9 and ratios[1:].abs().max() < 1e-9
 
 
 def test_as_epsilon_vanishes_contrastive_directions_keep_off_what_kept_text_uses() -> None:

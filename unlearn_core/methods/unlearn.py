@@ -9,7 +9,9 @@ G_f v = s (G + εI) v: its leading v are forget text's own directions damped by 
 step against everything kept text uses. The change is ΔW = U·A with these few directions as rows of A; only U is trained, until
 every given forget answer is unlikely (or every forced choice answered without regard to what it asks) while given kept
 answers stay as they were. Few directions and stand-ins (stand_ins.py: kept questions with other names and words in them) are
-the point: without them a change fits exceptions for the given items and harms kept items that were not given.
+the point: without them a change fits exceptions for the given items and harms kept items that were not given. After half of
+the training the given forget questions are asked in other words, found by a random walk over prompts under which the original
+still answers; those that the changed model still answers are forgotten too.
 
 *Literal*. Layer by layer, a task matrix T is trained from zero on top of the frozen weights to lower the task's loss; the
 same for the similar tasks; the right singular vectors of T are made orthogonal to theirs (Gram-Schmidt) and W ← W − λT'.
