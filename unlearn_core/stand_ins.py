@@ -19,6 +19,7 @@ from .models.loading import LoadedModel
 from .training import Row, answer_chances, question_starts
 
 RARE = 0.1  # a prompt token in fewer of the questions says what a question is about
+OWN = 0.3  # a token that only forget prompts have, and no larger share of them, is a name of what must go
 ALTERED = 0.15  # share of the tokens that one step of garbling alters
 MOVED = 0.2  # share of its steps that also move some of them
 NEAR = 16  # tokens of nearest embedding: half of the exchanges take one of these
@@ -61,7 +62,7 @@ def reworded(
 ) -> list[Row]:
     """`copies` of each open question in other words under which the model still gives the answer.
 
-    A random walk away from the prompt: at each step a few tokens that are not rare are exchanged, left out or put in, and
+    A random walk away from the prompt: at each step a few tokens, but no rare ones and no `marks`, are exchanged, left out or put in, and
     now and then some are moved; the step stands if the answer keeps STILL of the probability that it has after the prompt
     as given. New tokens are any of the vocabulary or, half of the time, near ones by embedding. Few copies are sentences;
     what they share with other wordings is what the model answers to.
@@ -86,6 +87,12 @@ def template_marks(rows: Sequence[Row]) -> set[int]:
     """The tokens of every prompt: those of the chat template, which stay where they are."""
     prompts = [set(_prompt(rows[start])) for start in question_starts(rows)]
     return set.intersection(*prompts) if prompts else set()
+
+
+def own_names(forget: Sequence[Row], kept: Sequence[Row]) -> set[int]:
+    """The tokens that name what must go: those of forget prompts alone, but for such as a large share of them has."""
+    others = set(prompt_tokens(kept))
+    return {token for token, part in _shares(forget).items() if part <= OWN and token not in others}
 
 
 def prompt_tokens(rows: Sequence[Row]) -> list[int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from unlearn_core.models.loading import LoadedModel
-from unlearn_core.stand_ins import foreign_tokens, garbled, prompt_tokens, renamed, reworded, scrambled, template_marks
+from unlearn_core.stand_ins import foreign_tokens, garbled, own_names, prompt_tokens, renamed, reworded, scrambled, template_marks
 from unlearn_core.training import Row
 
 BEGIN, ASK, ANSWER = 1, 2, 3
@@ -51,6 +51,13 @@ def test_the_options_of_one_forced_choice_keep_one_prompt() -> None:
 def test_the_marks_of_the_template_are_the_tokens_of_every_prompt() -> None:
     assert template_marks([*ROWS, Row((BEGIN, 70, ANSWER, 8), 3)]) == MARKS
     assert template_marks([]) == set()
+
+
+def test_own_names_are_what_only_forget_prompts_have_and_few_of_them() -> None:
+    kept = [Row((BEGIN, 10, 11, 80 + place, ANSWER, 8), 5) for place in range(4)]
+    assert own_names(ROWS, kept) == set(range(20, 40))
+    assert own_names([*ROWS, *(Row((BEGIN, 12, ANSWER, 8), 3) for _ in range(20))], kept) == set(range(20, 40))  # 12: half
+    assert own_names(ROWS, [*kept, *ROWS[:5]]) == set(range(25, 40))
 
 
 def test_foreign_tokens_are_all_but_special_ones_and_those_of_forget_prompts_alone(tiny: LoadedModel) -> None:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 GIVEN_TURNS = 3  # how often a given forget question is drawn for each of its copies
 RENAMED, SCRAMBLED, GARBLED = 0.5, 0.3, 4  # shares of tokens exchanged in stand-ins; steps of garbling
-LEAK = 0.4  # of probability, from which on a copy in other words counts as still answered
+LEAK = 0.5  # of probability, from which on a copy in other words counts as still answered
 CHOICE_COPIES, CHOICE_SHARE = 3, 0.5  # scrambled copies of forced choices, which stand for those not given
 FORGET_SLACK = 0.02  # forget loss that a smaller rank may cost
 KEPT_SLACK = 0.005  # share of given kept answers that a smaller rank may cost
@@ -201,12 +201,11 @@ def _other_choices(context: Context, forget: list[Row], kept: list[Row]) -> list
 
 def _other_wordings(context: Context, forget: list[Row], kept: list[Row], copies: int) -> list[Row]:
     """Copies of open questions in other words under which the original still answers."""
-    from ..stand_ins import reworded, template_marks
+    from ..stand_ins import own_names, reworded, template_marks
 
     open_rows = [row for row in forget if not row.options]
-    return reworded(
-        context.loaded, open_rows, copies, template_marks(kept + forget), 1000 * context.seed, context.cancelled
-    )
+    marks = template_marks(kept + forget) | own_names(open_rows, kept)
+    return reworded(context.loaded, open_rows, copies, marks, 1000 * context.seed, context.cancelled)
 
 
 def _leaking(context: Context, rows: list[Row]) -> list[Row]:
