@@ -5,7 +5,16 @@ from __future__ import annotations
 import torch
 
 from unlearn_core.models.loading import LoadedModel
-from unlearn_core.stand_ins import foreign_tokens, garbled, own_names, prompt_tokens, renamed, reworded, scrambled, template_marks
+from unlearn_core.stand_ins import (
+    foreign_tokens,
+    garbled,
+    own_names,
+    prompt_tokens,
+    renamed,
+    reworded,
+    scrambled,
+    template_marks,
+)
 from unlearn_core.training import Row
 
 BEGIN, ASK, ANSWER = 1, 2, 3
