@@ -62,10 +62,11 @@ def reworded(
 ) -> list[Row]:
     """`copies` of each open question in other words under which the model still gives the answer.
 
-    A random walk away from the prompt: at each step a few tokens, but no rare ones and no `marks`, are exchanged, left out or put in, and
-    now and then some are moved; the step stands if the answer keeps STILL of the probability that it has after the prompt
-    as given. New tokens are any of the vocabulary or, half of the time, near ones by embedding. Few copies are sentences;
-    what they share with other wordings is what the model answers to.
+    A random walk away from the prompt: at each step a few tokens, but no rare ones and no `marks`, are exchanged, left
+    out or put in, and now and then some are moved; the step stands if the answer keeps STILL of the probability that it
+    has after the prompt as given. New tokens are any of the vocabulary or, half of the time, near ones by embedding. Few
+    copies are sentences; what they share with other wordings is what the model answers to. Stopped, it returns those that
+    it has.
     """
     walk, now, found = _Walk(loaded, rows, marks, seed), list(rows), []
     floors = [STILL * chance for chance in answer_chances(loaded, rows)]
