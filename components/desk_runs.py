@@ -15,6 +15,7 @@ from .desk import Desk
 from .problems import problem_html
 from .screen import Drawn
 from .seats import Seat
+from .settings import Settings
 from .sidebar import choices
 
 
@@ -55,7 +56,7 @@ class RunsDesk:
         if config.topic not in (name for _, name in offered):
             offered.append((config.topic, config.topic))
         return {
-            "messages": left_out(config),
+            "messages": left_out(config, self.desk.settings),
             "model": config.model,
             "topic": gr.Dropdown(offered, value=config.topic),
             "method": config.method,
@@ -101,14 +102,14 @@ class RunsDesk:
         return {"undo_row": gr.Row(visible=False)} | self.choose(seat, {"value": run_id})
 
 
-def left_out(config: RunConfig) -> str:
+def left_out(config: RunConfig, settings: Settings) -> str:
     """A card for what the sidebar cannot ask for; nothing where it can ask for all."""
     parts = [f"on the edits of {', '.join(config.edits)}"] if config.edits else []
     parts += [f"in {config.dtype}"] if config.dtype != "auto" else []
     if not parts:
         return ""
     return problem_html(
-        "The sidebar asks for this run without its base.",
+        "The sidebar asks for less than this run was.",
         f"It ran {' and '.join(parts)}, which only the command can ask for.",
-        f"To repeat it exactly, run in a terminal: {config.command()}",
+        f"To repeat it exactly, run in a terminal: {settings.command(config)}",
     )

@@ -89,7 +89,7 @@ class SetupDesk:
         config, _ = sidebar.config_of(*form)
         _, problems = self.checked(form)
         return self._problems(problems) | {
-            "command": config.command() if config else "",
+            "command": self.desk.settings.command(config) if config else "",
             "estimate": self._estimate(config),
             "topic_words": sidebar.topic_words(self.desk.topics(form[0]), form[1]),
         }

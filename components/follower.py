@@ -16,7 +16,6 @@ from .seats import Turn
 from .strip import strip_html
 from .view import RunView, fold
 
-EVERY = 0.5  # seconds between two pictures of a run
 REPLAY_SECONDS = 10.0
 REPLAY_TICK = 0.2  # seconds between two pictures of a replay
 
@@ -24,7 +23,7 @@ REPLAY_TICK = 0.2  # seconds between two pictures of a replay
 class Following(Protocol):
     """What this module needs of the runner."""
 
-    def follow(self, run_id: str, every: float) -> Iterator[list[tuple[Event, float]]]: ...
+    def follow(self, run_id: str, every: float = 0.25) -> Iterator[list[tuple[Event, float]]]: ...
 
     def running(self) -> str | None: ...
 
@@ -64,7 +63,7 @@ def _picture(turn: Turn, view: RunView, now: float, running: bool, ended: bool =
 
 def _followed(turn: Turn, runner: Following) -> Iterator[tuple[RunView, float, bool]]:
     view = RunView()
-    for batch in runner.follow(turn.run_id, EVERY):
+    for batch in runner.follow(turn.run_id):
         for event, at in batch:
             view = fold(view, event, at)
         running = not view.over and runner.running() == turn.run_id

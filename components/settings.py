@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
+
+from unlearn_core.config import RunConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,3 +18,12 @@ class Settings:
     port: int | None = None
     model: str = "demo"
     trust_remote_code: bool = False
+
+    def command(self, config: RunConfig) -> str:
+        """The headless command that repeats a run among the same runs and with the same permission."""
+        parts = [config.command()]
+        if self.runs_dir != Path("runs"):
+            parts.append(f"--runs-dir {shlex.quote(str(self.runs_dir))}")
+        if self.trust_remote_code:
+            parts.append("--trust-remote-code")
+        return " ".join(parts)

@@ -9,9 +9,12 @@ others (all of this is our addition).
 from __future__ import annotations
 
 import random
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence, Set
+from functools import cached_property
 
+from torch import Tensor
 from torch.nn import functional
 
 from .batching import Cancelled, never
@@ -64,17 +67,19 @@ def reworded(
 
     A random walk away from the prompt: at each step a few tokens, but no rare ones and no `marks`, are exchanged, left
     out or put in, and now and then some are moved; the step stands if the answer keeps STILL of the probability that it
-    has after the prompt as given. New tokens are any of the vocabulary or, half of the time, near ones by embedding. Few
+    has after the prompt as given. New tokens are any of the vocabulary; half of the exchanges take near ones by embedding. Few
     copies are sentences; what they share with other wordings is what the model answers to. Stopped, it returns those that
     it has.
     """
+    if not rows or not copies:
+        return []
     walk, now, found = _Walk(loaded, rows, marks, seed), list(rows), []
-    floors = [STILL * chance for chance in answer_chances(loaded, rows)]
+    floors = [STILL * chance for chance in answer_chances(loaded, rows, cancelled=cancelled)]
     for step in range(WALK * copies):
-        if cancelled():
-            break
         trials = [_asked(row, walk.step(list(_prompt(row)))) for row in now]
-        chances = answer_chances(loaded, trials)
+        chances = answer_chances(loaded, trials, cancelled=cancelled)
+        if len(chances) < len(trials) or len(floors) < len(rows):  # stopped
+            break
         now = [
             trial if chance >= floor else row
             for row, trial, chance, floor in zip(now, trials, chances, floors, strict=True)
@@ -93,7 +98,7 @@ def template_marks(rows: Sequence[Row]) -> set[int]:
 def own_names(forget: Sequence[Row], kept: Sequence[Row]) -> set[int]:
     """The tokens that name what must go: those of forget prompts alone, but for such as a large share of them has."""
     others = set(prompt_tokens(kept))
-    return {token for token, part in _shares(forget).items() if part <= OWN and token not in others}
+    return _in_few(forget, OWN) - others
 
 
 def prompt_tokens(rows: Sequence[Row]) -> list[int]:
@@ -124,8 +129,9 @@ class _Walk:
         self._random = random.Random(seed)
         self._marks, self._fixed = marks, marks | _rare(rows)
         self._pool = foreign_tokens(loaded, [], [])
-        weight = loaded.model.get_input_embeddings().weight.detach().float()
-        self._embeddings = functional.normalize(weight - weight.mean(dim=0), dim=1)
+        longest = max((len(row.ids) - row.start for row in rows), default=0)
+        self._room = (loaded.context or sys.maxsize) - longest
+        self._weight = loaded.model.get_input_embeddings().weight.detach()
         self._near: dict[int, list[int]] = {}
 
     def step(self, prompt: list[int]) -> list[int]:
@@ -139,20 +145,26 @@ class _Walk:
                 changed.append(self._random.choice(self._neighbors(token) if kind < 0.25 else self._pool))
             elif kind < 0.75:
                 changed += [token, self._random.choice(self._pool)]
-        if not changed:
+        if not changed or len(changed) > max(self._room, len(prompt)):
             return prompt
         return _moved(changed, self._marks, self._random) if self._random.random() < MOVED else changed
 
     def _neighbors(self, token: int) -> list[int]:
-        """The tokens whose input embeddings are nearest, by cosine after centring."""
+        """The tokens of the pool whose input embeddings are nearest, by cosine after centring."""
         if token not in self._near:
-            likeness = self._embeddings @ self._embeddings[token]
-            self._near[token] = likeness.topk(min(NEAR + 1, len(likeness))).indices[1:].tolist()
-        return self._near[token]
+            likeness = self._unit[self._pool] @ self._unit[token]
+            order = likeness.topk(min(NEAR + 1, len(self._pool))).indices.tolist()
+            self._near[token] = [self._pool[place] for place in order if self._pool[place] != token][:NEAR]
+        return self._near[token] or self._pool
+
+    @cached_property
+    def _unit(self) -> Tensor:
+        weight = self._weight.float()
+        return functional.normalize(weight - weight.mean(dim=0), dim=1)
 
 
 def _moved(prompt: list[int], marks: Set[int], generator: random.Random) -> list[int]:
-    """Some neighbouring tokens elsewhere; marks stay where they are."""
+    """Some neighbouring tokens elsewhere; marks keep their order and are never among them."""
     begin = generator.randrange(len(prompt))
     end = generator.randint(begin + 1, len(prompt))
     rest = prompt[:begin] + prompt[end:]
@@ -170,20 +182,20 @@ def _asked(row: Row, prompt: Sequence[int]) -> Row:
 
 def _rare(rows: Sequence[Row]) -> set[int]:
     """The tokens that say what a question is about: those in the prompts of few."""
-    return {token for token, part in _shares(rows).items() if part <= RARE}
+    return _in_few(rows, RARE)
+
+
+def _in_few(rows: Sequence[Row], share: float) -> set[int]:
+    """The tokens that are in at most this share of the questions, or in one."""
+    starts = list(question_starts(rows))
+    counts = Counter(token for start in starts for token in set(_prompt(rows[start])))
+    return {token for token, count in counts.items() if count <= max(1, share * len(starts))}
 
 
 def _deck(pool: Sequence[int], generator: random.Random) -> Iterator[int]:
     """Endless shuffled rounds of the pool: all of it before any of it again."""
     while pool:
         yield from generator.sample(pool, len(pool))
-
-
-def _shares(rows: Sequence[Row]) -> dict[int, float]:
-    """The share of questions that contain each prompt token."""
-    starts = list(question_starts(rows))
-    counts = Counter(token for start in starts for token in set(_prompt(rows[start])))
-    return {token: count / len(starts) for token, count in counts.items()}
 
 
 def _prompt(row: Row) -> tuple[int, ...]:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from . import objectives
-from .batching import like_lengths, pad_right
+from .batching import Cancelled, like_lengths, never, pad_right
 from .edits.attach import attached
 from .edits.low_rank import LowRankEdit
 from .events import Loss
@@ -150,7 +150,7 @@ def encode_rows(loaded: LoadedModel, questions: Sequence[Question], choices: boo
 
 
 def score(loaded: LoadedModel, rows: Sequence[Row]) -> Scored:
-    """One forward pass over the rows, those of like length padded together; logits only where answers are."""
+    """One forward pass over the rows, those of like length padded together; logits only at places where a row has answers."""
     blocks = like_lengths([len(row.ids) for row in rows])
     parts = [_score_block(loaded, rows, block) for block in blocks] or [_score_block(loaded, rows, [])]
     logits, labels, row_of = (torch.cat(found) for found in zip(*parts, strict=True))
@@ -351,10 +351,14 @@ def greedy_share(context: Context, edit: LowRankEdit | None, rows: Sequence[Row]
 
 
 @torch.no_grad()
-def answer_chances(loaded: LoadedModel, rows: Sequence[Row], batch: int = 256) -> list[float]:
-    """The probability of each row's whole answer."""
+def answer_chances(
+    loaded: LoadedModel, rows: Sequence[Row], batch: int = 256, cancelled: Cancelled = never
+) -> list[float]:
+    """The probability of each row's whole answer; stopped, of the first rows only."""
     found: list[float] = []
     for start in range(0, len(rows), batch):
+        if cancelled():
+            break
         scored = score(loaded, rows[start : start + batch])
         found += (-objectives.row_nll(scored.logits, scored.labels, scored.rows, scored.count)).exp().tolist()
     return found

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from pydantic import BaseModel, Field
@@ -15,7 +17,9 @@ from components.desk_runs import left_out
 from components.follower import follow, seconds_since
 from components.screen import at_strength, draw
 from components.seats import Seat, Seats
+from components.settings import Settings
 from components.view import replay
+from unlearn_core.__main__ import _parser
 from unlearn_core.config import RunConfig
 from unlearn_core.errors import BadInput
 from unlearn_core.events import Finished
@@ -267,6 +271,15 @@ def test_questions_are_checked_before_anything_is_asked(question, seed, words):
 
 def test_run_again_says_what_the_sidebar_cannot_ask_for():
     plain = RunConfig(topic="t", device="cpu", settings={"rank": 3})
-    assert left_out(plain) == ""
+    assert left_out(plain, Settings()) == ""
     based = plain.model_copy(update={"edits": ("earlier-run",), "dtype": "float16"})
-    assert "earlier-run" in left_out(based) and "--dtype float16" in left_out(based)
+    words = left_out(based, Settings(runs_dir=Path("kept here")))
+    assert "earlier-run" in words and "--dtype float16" in words and "--runs-dir &#x27;kept here&#x27;" in words
+
+
+def test_the_command_names_the_runs_folder_and_the_permission():
+    config = RunConfig(topic="t")
+    assert Settings().command(config) == config.command()
+    chosen = Settings(runs_dir=Path("a b"), trust_remote_code=True).command(config)
+    options = _parser().parse_args(shlex.split(chosen)[3:])
+    assert options.runs_dir == Path("a b") and options.trust_remote_code

@@ -41,9 +41,10 @@ def test_a_topic_file_comes_back_as_written(tiny_topic: Topic, tmp_path: Path) -
     ({"questions": [{"id": "1", "split": "forget", "prompt": "q", "answer": "a", "options": ["b"]}]}, "options"),
     ({"questions": [{"id": "1", "split": "forget", "prompt": "q", "answer": "a"}] * 2}, "twice"),
     ({"questions": ["q"]}, "not an object"),
+    ({"questions": [{"id": "1", "split": "forget", "prompt": "q", "answer": "a", "part": "held"}]}, "given to the method"),
 ])
 def test_a_fault_in_a_topic_file_is_named(tmp_path: Path, change: dict, word: str) -> None:
-    body = {"name": "mine", "questions": [{"id": "1", "split": "forget", "prompt": "q", "answer": "a"}]} | change
+    body = {"name": "mine", "questions": [{"id": "1", "split": "forget", "prompt": "q", "answer": "a", "part": "both"}]} | change
     (tmp_path / "t.json").write_text(json.dumps(body), encoding="utf-8")
     with pytest.raises(BadInput, match=word):
         read_topic(tmp_path / "t.json")

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from unlearn_core.config import SPLITS
+from unlearn_core.demo.build import main as build_command
 from unlearn_core.demo.domain import FORGET, NEIGHBOR, PARAPHRASE, SPANISH, TRAINED, halves
 from unlearn_core.demo.names import NameMaker
 from unlearn_core.demo.world import TOPICS, World, make_world
@@ -374,3 +375,12 @@ def test_names_are_given_once() -> None:
     maker = NameMaker(random.Random(0))
     names = maker.many("person", 300) + maker.many("place", 300)
     assert len({name.casefold() for name in names}) == 600
+
+
+def test_references_alone_need_a_finished_model_of_that_seed(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    asked = ["--out", str(tmp_path), "--references", "addition", "--only-references"]
+    assert build_command(asked) == 2 and "no finished model of seed 0" in capsys.readouterr().err
+    (tmp_path / "model.safetensors").touch()
+    (tmp_path / "build.json").write_text('{"seed": 3}')
+    assert build_command(asked) == 2 and "Traceback" not in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["build.json", "model.safetensors"]

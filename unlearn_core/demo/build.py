@@ -1,4 +1,5 @@
-"""Builds a world: python -m unlearn_core.demo.build --seed N --out FOLDER [--topics a,b] [--references none|all|a,b].
+"""Builds a world: python -m unlearn_core.demo.build --seed N --out FOLDER [--topics a,b] [--references none|all|a,b]
+[--only-references].
 
 The result is an ordinary Hugging Face model folder with `topics/*.json` and `references/*.json` beside the weights. Every
 model is kept under `.build` as it is finished, so a build that was cut short goes on where it stopped.
@@ -127,27 +128,53 @@ def _reporter(name: str):
     return report
 
 
-def build(seed: int, out: Path, topics: list[str], references: list[str]) -> dict:
-    """Build the world; returns what build.json holds: seconds by model, and the original's levels by topic and split."""
-    from .references import levels, score_reference
+def build(seed: int, out: Path, topics: list[str], references: list[str], only_references: bool = False) -> dict:
+    """Build the world; returns what build.json holds: seconds by model, the original's levels by topic and split, and the
+    hashes of the weights, the topics and the code that these were measured with.
 
+    With `only_references` the finished model in `out` and its topics stay as they are; its references are built beside it.
+    """
+    from .references import provenance, score_reference
+
+    file = out / "build.json"
+    record = json.loads(file.read_text()) if only_references else {"seed": seed}
     work = Build(seed, out)
     nodes = {node.name: node for node in plan(work.world, references)}
-    for name in ("trunk", "tasks", MAIN):
-        work.train(nodes[name], nodes)
-    work.publish(work.kept / MAIN, out)
-    (out / "topics").mkdir(exist_ok=True)
-    for name in topics:
-        write_topic(work.world.topic(name), out / "topics" / f"{name}.json")
+    if not only_references:
+        work.publish(_trained(MAIN, work, nodes), out)
+        (out / "topics").mkdir(exist_ok=True)
+        for name in topics:
+            write_topic(work.world.topic(name), out / "topics" / f"{name}.json")
     for name in references:
-        node = nodes[f"without-{name}"]
-        work.train(nodes[node.parent], nodes)
-        work.publish(work.train(node, nodes), out / "references" / name)
-        score_reference(out, name, json.loads((work.kept / f"without-{name}" / "seconds.json").read_text())["seconds"])
-    seconds = {name: json.loads((work.kept / name / "seconds.json").read_text())["seconds"] for name in nodes}
-    record = {"seed": seed, "seconds": seconds, "levels": levels(out, topics)}
-    (out / "build.json").write_text(json.dumps(record, indent=1))
+        folder = _trained(f"without-{name}", work, nodes)
+        work.publish(folder, out / "references" / name)
+        score_reference(out, name, _seconds(folder))
+    done = {name: _seconds(work.kept / name) for name in nodes if (work.kept / name / "seconds.json").exists()}
+    record["seconds"] = done | record.get("seconds", {}) if only_references else done
+    if not only_references:
+        record |= provenance(out, topics)
+    file.write_text(json.dumps(record, indent=1))
     return record
+
+
+def _trained(name: str, work: Build, nodes: dict[str, Node]) -> Path:
+    """The folder of one model, trained after all that it descends from."""
+    parent = nodes[name].parent
+    if parent is not None:
+        _trained(parent, work, nodes)
+    return work.train(nodes[name], nodes)
+
+
+def _seconds(folder: Path) -> float:
+    return json.loads((folder / "seconds.json").read_text())["seconds"]
+
+
+def _seed_of(out: Path) -> int | None:
+    """The seed of the finished model in a folder; None where there is none."""
+    try:
+        return json.loads((out / "build.json").read_text())["seed"] if (out / "model.safetensors").exists() else None
+    except (OSError, ValueError, KeyError):
+        return None
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -159,6 +186,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--references", default="none", help="none, all, or topics whose retrained model is built as well"
     )
+    parser.add_argument(
+        "--only-references", action="store_true", help="leave the finished model as it is and build references beside it"
+    )
     parser.add_argument("--fresh", action="store_true", help="train again what an earlier build left behind")
     chosen = parser.parse_args(arguments)
     topics = chosen.topics.split(",")
@@ -167,11 +197,14 @@ def main(arguments: list[str] | None = None) -> int:
     if unknown:
         sys.stderr.write(f"There is no topic '{unknown[0]}'. Known: {', '.join(TOPICS)}.\n")
         return 2
+    if chosen.only_references and _seed_of(chosen.out) != chosen.seed:
+        sys.stderr.write(f"{chosen.out} holds no finished model of seed {chosen.seed}. Build it without --only-references.\n")
+        return 2
     if chosen.fresh:
         shutil.rmtree(chosen.out / ".build", ignore_errors=True)
     logging.disable_progress_bar()
     keep_freed_memory()
-    record = build(chosen.seed, chosen.out, topics, references)
+    record = build(chosen.seed, chosen.out, topics, references, chosen.only_references)
     sys.stderr.write("\n")
     sys.stdout.write(json.dumps(record, indent=1) + "\n")
     return 0

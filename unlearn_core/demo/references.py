@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from ..evaluation.measure import measure
 from ..evaluation.references import RETRAINED, Reference, topic_hash, write_reference
@@ -31,10 +32,16 @@ def score_reference(world: Path, topic_name: str, seconds: float) -> Reference:
     return reference
 
 
-def levels(world: Path, topics: list[str]) -> dict[str, dict[str, float]]:
-    """Accuracy of the stored main model on every split of every topic."""
+def provenance(world: Path, topics: list[str]) -> dict[str, Any]:
+    """The stored main model's accuracy on every split of every topic, and what it was measured with."""
     loaded = load(str(world), "cpu", "float32")
-    return {name: _levels(loaded, world / "topics" / f"{name}.json") for name in topics}
+    files = {name: world / "topics" / f"{name}.json" for name in topics}
+    return {
+        "levels": {name: _levels(loaded, file) for name, file in files.items()},
+        "weights_hash": loaded.weights_hash,
+        "topic_hashes": {name: topic_hash(read_topic(file)) for name, file in files.items()},
+        "code_version": code_version(),
+    }
 
 
 def _levels(loaded: LoadedModel, path: Path) -> dict[str, float]:

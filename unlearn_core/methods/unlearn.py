@@ -8,10 +8,10 @@ the forget set, both normalised by their mean diagonal. Identification and discr
 G_f v = s (G + εI) v: its leading v are forget text's own directions damped by (G + εI)⁻¹, which as ε → 0 is the Gram-Schmidt
 step against everything kept text uses. The change is ΔW = U·A with these few directions as rows of A; only U is trained, until
 every given forget answer is unlikely (or every forced choice answered without regard to what it asks) while given kept
-answers stay as they were. Few directions and stand-ins (stand_ins.py: kept questions with other names and words in them) are
-the point: without them a change fits exceptions for the given items and harms kept items that were not given. After half of
-the training the given forget questions are asked in other words, found by a random walk over prompts under which the original
-still answers; those that the changed model still answers are forgotten too.
+answers stay as they were. Few directions and stand-ins (stand_ins.py: kept questions with other names and words in them,
+or garbled) are the point: without them a change fits exceptions for the given items and harms kept items that were not
+given. After half of the training the given forget questions are asked in other words, found by a random walk over prompts
+under which the original still answers; those that the changed model still answers are forgotten too.
 
 *Literal*. Layer by layer, a task matrix T is trained from zero on top of the frozen weights to lower the task's loss; the
 same for the similar tasks; the right singular vectors of T are made orthogonal to theirs (Gram-Schmidt) and W ← W − λT'.
@@ -62,7 +62,7 @@ class UnlearnConfig(MethodConfig):
         7,
         ge=0,
         le=20,
-        description="Altered copies of every kept question, with other names and words, for those not given; 0 for none",
+        description="Altered copies of every kept question, with other names or words or garbled, for those not given; 0 for none",
     )
     reworded: int = Field(
         3,
@@ -128,8 +128,8 @@ def _fit_soft(context: Context, config: UnlearnConfig) -> Iterator[Any]:
 
     loaded, given = context.loaded, context.given
     plain, asked = encode_rows(loaded, given.neighbor + given.retain), encode_rows(loaded, given.forget)
-    kept_rows = plain + _kept_stand_ins(context, plain, asked, config.stand_ins)
     yield Stage("statistics")
+    kept_rows = plain + _kept_stand_ins(context, plain, asked, config.stand_ins)
     kept = context.statistics(
         f"kept-{config.stand_ins}-{context.seed}",
         lambda: second_moments(loaded, [row.ids for row in kept_rows], context.cancelled),
@@ -145,6 +145,8 @@ def _fit_soft(context: Context, config: UnlearnConfig) -> Iterator[Any]:
     choices = encode_rows(loaded, given.forget, choices=True)
     forget_rows = GIVEN_TURNS * choices + _other_choices(context, choices, plain)
     wordings = _other_wordings(context, choices, plain, config.reworded)
+    if context.cancelled():
+        return
     losses = _Losses(context, kept_rows, config)
     yield from train(
         context,
@@ -212,7 +214,8 @@ def _leaking(context: Context, rows: list[Row]) -> list[Row]:
     """The rows whose answer the model, changed as it is, still gives."""
     from ..training import answer_chances
 
-    return [row for row, chance in zip(rows, answer_chances(context.loaded, rows), strict=True) if chance >= LEAK]
+    chances = answer_chances(context.loaded, rows, cancelled=context.cancelled)
+    return [row for row, chance in zip(rows, chances, strict=False) if chance >= LEAK]  # fewer chances once stopped
 
 
 class _Losses:

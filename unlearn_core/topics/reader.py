@@ -57,7 +57,7 @@ def topic_from_json(body: dict[str, Any], source: str) -> Topic:
 
 
 def check_questions(questions: tuple[Question, ...], source: str) -> None:
-    """Faults that only show when all questions are together: none to forget, too many, an id twice."""
+    """Faults that only show when all questions are together: none to forget, none of these given, too many, an id twice."""
     if len(questions) > MAX_QUESTIONS:
         raise fault(source, f"it has {len(questions):,} questions", f"The limit is {MAX_QUESTIONS:,}.")
     if not any(question.split == "forget" for question in questions):
@@ -67,6 +67,10 @@ def check_questions(questions: tuple[Question, ...], source: str) -> None:
         if question.id in seen:
             raise fault(source, f"the id '{shorten(question.id)}' is used twice", "Every question needs its own id.")
         seen.add(question.id)
+    if not any(question.split == "forget" and question.given for question in questions):
+        raise fault(
+            source, "none of its forget questions is given to the method", "At least one needs the part 'given' or 'both'."
+        )
 
 
 def read_bytes(path: Path) -> bytes:
