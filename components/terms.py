@@ -19,7 +19,7 @@ TERMS: dict[str, str] = {
                   "lower, the better. A rise means damage to language itself.",
     "interval": "95 % Wilson interval: where the true share lies, given that only n questions were asked.",
     "paired": "95 % interval of the difference, from the same questions asked before and after.",
-    "reference": "What a model scores on these very questions that was trained the same way, but never saw the topic.",
+    "reference": "What a model scores on these very questions that was trained on the same text, but never saw the topic.",
     "chance": "What guessing among the options scores. A model that forgot a task should do no better, and no worse.",
     "answered": "Share of free answers that are one of the options at all.",
     "removed": "Share of the knowledge above the floor that is gone: (before − after) / (before − floor).",
