@@ -34,6 +34,7 @@ def test_first_open_shows_the_recorded_run(scripted, visit):
 def test_unlearn_on_first_open_repeats_the_recorded_run(scripted, visit):
     page = visit(scripted.url)
     asked = "python -m unlearn_core run --model demo --topic book-series --method unlearn --set rank=6 --seed 3"
+    asked += f" --runs-dir {scripted.log.parent / 'runs'}"
     expect(page.locator("#command textarea, #command input")).to_have_value(asked)
     expect(page.locator("#topic input")).to_have_value("the Vale books")
     expect(page.locator("#setting-rank input[type=number]")).to_have_value("6")
@@ -245,7 +246,8 @@ def test_the_command_is_the_headless_one(scripted, visit):
     page.locator("#copy-command").click()
     expect(page.locator(".lethe-note")).to_contain_text("copied")
     copied = page.evaluate("navigator.clipboard.readText()")
-    assert copied == "python -m unlearn_core run --model demo --topic private-people --method unlearn --set rank=6 --seed 3"
+    asked = "python -m unlearn_core run --model demo --topic private-people --method unlearn --set rank=6 --seed 3"
+    assert copied == f"{asked} --runs-dir {scripted.log.parent / 'runs'}"
 
 
 def test_nonsense_in_the_address_is_said_and_ignored(scripted, visit):
