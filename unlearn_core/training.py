@@ -170,7 +170,8 @@ def _score_block(loaded: LoadedModel, rows: Sequence[Row], block: Sequence[int])
     places = answers.any(dim=0).nonzero()[:, 0]
     fewer = loaded.few_logits(places)
     logits = loaded.model(input_ids=ids, attention_mask=mask, use_cache=False, **fewer).logits
-    logits = (logits if fewer else logits[:, places])[answers[:, places]]
+    logits = (logits if fewer else logits[:, places]).flatten(0, 1)
+    logits = logits.index_select(0, answers[:, places].flatten().nonzero()[:, 0])  # its gradient is cheaper than a mask's
     row_of = torch.tensor(block, dtype=torch.long, device=loaded.device)[:, None].expand_as(answers)[answers]
     return logits, ids[:, 1:][answers], row_of
 
@@ -272,7 +273,8 @@ def _losses(loaded, change, forget, retain, chosen, kept, forget_loss, retain_lo
 
 def part_of(scored: Scored, start: int, end: int) -> Scored:
     """The rows from `start` up to `end` of a scored batch, renumbered from 0."""
-    inside = (scored.rows >= start) & (scored.rows < end)
+    first, last = torch.searchsorted(scored.rows, torch.tensor([start, end], device=scored.rows.device)).tolist()
+    inside = slice(first, last)  # the rows follow one another
     return Scored(scored.logits[inside], scored.labels[inside], scored.rows[inside] - start, scored.options[start:end])
 
 
@@ -296,6 +298,8 @@ def _rounds(rows: Sequence[Row], size: int, seed: int) -> Iterator[list[int]]:
 def open_part(scored: Scored) -> Scored:
     """The rows that are no forced choice."""
     wanted = scored.options == 0
+    if wanted.all():
+        return scored
     renumber = wanted.long().cumsum(0) - 1
     inside = wanted[scored.rows]
     return Scored(scored.logits[inside], scored.labels[inside], renumber[scored.rows[inside]], scored.options[wanted])
