@@ -51,7 +51,7 @@ $(VENV)/constraints.txt: | $(VENV)/created
 	@$(BIN)/python -c '$(TORCH_HERE)' >/dev/null 2>&1 || { \
 	  echo "Installing torch (once; the largest part)"; \
 	  $(PIP) install $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) "$(TORCH)"; }
-	@found=$$($(BIN)/python -c '$(TORCH_HERE)') && echo "torch==$$found" > $@
+	@found=$$($(BIN)/python -W ignore -c '$(TORCH_HERE)') && echo "torch==$$found" > $@
 
 # With a torch of the right range already there, the environment sees that one and everything beside it.
 $(VENV)/created:
