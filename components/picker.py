@@ -45,7 +45,10 @@ watch('value', show);
 _STANDING = """
 const show = () => { document.documentElement.dataset.run = props.value || 'idle'; };
 show();
-watch('value', show);
+watch('value', () => {
+  document.documentElement.classList.remove('lethe-opening');  // the recorded run leaves the address empty, as it was
+  show();
+});
 """
 
 

@@ -259,6 +259,13 @@ def test_nonsense_in_the_address_is_said_and_ignored(scripted, visit):
     expect(unknown.locator("#verdict")).to_contain_text("the Vale books")
 
 
+@pytest.mark.parametrize("link", ["?run=recorded", "?run=nothing-of-that-name"])
+def test_a_link_that_ends_at_the_recorded_run_shows_it_before_patience_ends(scripted, visit, link):
+    impatient = "const later = setTimeout; window.setTimeout = (act, ms, ...rest) => ms < 8000 && later(act, ms, ...rest);"
+    page = visit(f"{scripted.url}/{link}", before=lambda page: page.add_init_script(impatient))
+    expect(page.locator("#verdict .lt-sentence")).to_be_visible(timeout=20_000)
+
+
 def test_a_link_restores_run_tab_and_question(scripted, visit):
     page = visit(scripted.url)
     run_id = start(page)
