@@ -80,7 +80,7 @@ def _strength_line(rescored: Mapping[str, Any] | None) -> str:
 
 def _card(view: RunView, card: Card, other: dict[str, Measured] | None, perplexity: str) -> str:
     before, after = view.before.get(card.split), _after(view, card.split, other)
-    live = _latest_live(view, card.split) if after is None and not view.over and other is None else None
+    live = _latest_live(view, card.split) if after is None and other is None else None
     now = after or live
     kind = side(card.split)
     head = (f'<header class="lt-card-head"><span class="lt-mark lt-{kind}" aria-hidden="true">{glyph(card.split)}'

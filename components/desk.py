@@ -10,6 +10,7 @@ from typing import Any
 
 import gradio as gr
 
+from unlearn_core.config import RunConfig
 from unlearn_core.errors import LetheError
 from unlearn_core.store import RECORDED, Store
 
@@ -20,6 +21,7 @@ from .problems import notice_html, problem_html
 from .screen import Drawn, draw
 from .seats import Seat, Seats
 from .settings import Settings
+from .sidebar import choices
 from .view import RunView, replay
 
 STOP, MORE = "Stop", "Show more pairs"
@@ -53,6 +55,8 @@ class Desk:
             seat.open(run_id)
         self._warm()
         drawn: Drawn = {}
+        if seat.run_id != RECORDED and seat.run_id == run_id:
+            drawn |= self.form(self.store.find(run_id).config)
         if messages:
             drawn["messages"] = "".join(notice_html(text) for text in messages)
         if "tab" in query:
@@ -106,6 +110,14 @@ class Desk:
     def topics(self, model: str | None) -> list[dict[str, Any]]:
         """The topics of a model, and the uploaded ones."""
         return self.runner.catalogue(model or self.settings.model)["topics"]
+
+    def form(self, config: RunConfig) -> Drawn:
+        """The sidebar as it was when a run was asked for."""
+        settings, offered = dict(config.settings), choices(self.topics(config.model))
+        if config.topic not in (name for _, name in offered):
+            offered.append((config.topic, config.topic))
+        return {"model": config.model, "topic": gr.Dropdown(offered, value=config.topic), "method": config.method,
+                "seed": str(config.seed), "device": config.device, "settings": settings, "preset": settings}  # fmt: skip
 
     def _warm(self) -> None:
         """Load torch once the first page is there: later pages must not bring the built-in model back."""

@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from unlearn_core.errors import LetheError
-from unlearn_core.events import TokenScores
+from unlearn_core.events import Answer, TokenScores
 
 from . import ask
 from .desk import MORE, Desk, card
@@ -66,11 +66,13 @@ class CompareDesk:
     # --- the dial -----------------------------------------------------------------------------------------------------
 
     def dial(self, seat: Seat, strength: float) -> Drawn:
-        """Another strength: the spectrum follows at once; what has to be measured is announced."""
+        """Another strength: the spectrum follows at once, what has to be measured is announced, and what was answered at the
+        strength before is taken away."""
         seat.set_strength(float(strength))
         moved = strength != 1
         words = "Measuring at this strength…" if moved else ""
-        return self.desk.redraw(seat) | {"dial_words": _dial_words(words), "measure_all": gr.Button(visible=moved)}
+        return self.desk.redraw(seat) | {
+            "dial_words": _dial_words(words), "measure_all": gr.Button(visible=moved), "panes": ""}  # fmt: skip
 
     def rescore(self, seat: Seat, everything: bool = False) -> Iterator[Drawn]:
         """The shown pairs' heat and the cards at the dial's strength; given up when the dial moves on meanwhile."""
@@ -83,10 +85,11 @@ class CompareDesk:
             return seat.strength != strength or seat.generation != generation
 
         try:
-            scored = self._heat(seat)
+            shown = shown_questions(self.desk.view(seat), seat)
+            scores, answers = self._heat(seat, shown), self._answers(seat, shown)
             if stale():
                 return
-            seat.scores = scored
+            seat.look(strength, scores, answers)
             yield self.desk.redraw(seat)
             yield from self._measured(seat, strength, everything, stale)
         except LetheError as error:
@@ -107,15 +110,27 @@ class CompareDesk:
                 )
                 yield {"dial_words": _dial_words(f"Measuring at strength {strength:g}{amount}")}
 
-    def _heat(self, seat: Seat) -> dict[str, TokenScores]:
-        shown = shown_questions(self.desk.view(seat), seat)
+    def _heat(self, seat: Seat, shown: list[str]) -> dict[str, TokenScores]:
         return {item.question_id: item for item in self.runner.heat(seat.run_id, shown, seat.strength)}
 
+    def _answers(self, seat: Seat, shown: list[str]) -> dict[str, Answer]:
+        return {item.question_id: item for item in self.runner.answers(seat.run_id, shown, seat.strength)}
+
     def reheat(self, seat: Seat) -> Drawn:
-        """More pairs are on the screen: at another strength their heat has to be measured too."""
-        if seat.strength == 1:
+        """More pairs are on the screen: those that the run did not score are scored now, at another strength all of them."""
+        view, strength = self.desk.view(seat), seat.strength
+        shown = shown_questions(view, seat)
+        if strength == 1:
+            shown = [name for name in shown if name not in view.scores]
+        if not shown:
             return {}
-        seat.scores = self._heat(seat)
+        try:
+            scores = self._heat(seat, shown)
+            answers = self._answers(seat, shown) if strength != 1 else {}
+        except LetheError:  # a run that cannot be asked: its pairs stay without the heat
+            return {}
+        if seat.strength == strength:
+            seat.look(strength, scores, answers)
         return self.desk.redraw(seat)
 
     def rescore_all(self, seat: Seat) -> Iterator[Drawn]:

@@ -16,7 +16,6 @@ from .problems import problem_html
 from .screen import Drawn
 from .seats import Seat
 from .settings import Settings
-from .sidebar import choices
 
 
 class RunsDesk:
@@ -52,20 +51,7 @@ class RunsDesk:
         if not seat.chosen:
             return {}
         config = self.store.find(seat.chosen).config
-        settings, offered = dict(config.settings), choices(self.desk.topics(config.model))
-        if config.topic not in (name for _, name in offered):
-            offered.append((config.topic, config.topic))
-        return {
-            "messages": left_out(config, self.desk.settings),
-            "model": config.model,
-            "topic": gr.Dropdown(offered, value=config.topic),
-            "method": config.method,
-            "seed": str(config.seed),
-            "device": config.device,
-            "settings": settings,
-            "preset": settings,
-            "sidebar": gr.Sidebar(open=True),
-        }
+        return self.desk.form(config) | {"messages": left_out(config, self.desk.settings), "sidebar": gr.Sidebar(open=True)}
 
     def save(self, seat: Seat, title: str, note: str) -> Drawn:
         """Keep the name and the note."""

@@ -58,7 +58,8 @@ def follow(turn: Turn, runner: Following, store: Store) -> Iterator[Drawn]:
 def _picture(turn: Turn, view: RunView, now: float, running: bool, ended: bool = False) -> Drawn:
     turn.seat.view, turn.seat.running = view, running
     standing = ("replay" if turn.how == "replay" else "live") if running else "over" if ended and view.over else "idle"
-    return {"strip": strip_html(view, now, running, turn.run_id == RECORDED), "standing": standing} | draw(view, turn.seat, running)
+    strip = strip_html(view, now, running, turn.run_id == RECORDED, turn.how == "replay")
+    return {"strip": strip, "standing": standing} | draw(view, turn.seat, running)
 
 
 def _followed(turn: Turn, runner: Following) -> Iterator[tuple[RunView, float, bool]]:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from html import escape
 
+from unlearn_core.events import Spectrum
+
 from .numbers import NOT_MEASURED, percent
 from .plots import matrix_order, short_matrix
 from .problems import empty_html
 from .terms import explained
 from .view import Place, RunView
+
+LOCAL = 0.5  # share of the change in three matrices from which on it is called local
 
 
 def places(view: RunView) -> list[Place]:
@@ -37,9 +41,19 @@ def spectrum_words(view: RunView, layer: int, matrix: str) -> str:
     if item.energy_removed is None:
         return _words(f"{where}{change} This method has no task matrix, so nothing was held back by discrimination.")
     held = (f" The {explained('task matrix', 'task')} has rank {item.task_rank}; "
-            f"<b>{percent(item.energy_removed)}</b> of its {explained('energy', 'energy')} is subtracted, the rest "
-            f"{explained('stays', 'kept')}, because retained text uses it.")
-    return _words(f"{where}{change}{held} A good picture: orange ends after a few directions and stays below grey.")
+            f"<b>{percent(item.energy_removed)}</b> of its {explained('energy', 'energy')} lies in the directions that are "
+            f"subtracted, the rest {explained('stays in place', 'kept')}, where retained text is too.")
+    return _words(f"{where}{change}{held}{_against_weights(item)}")
+
+
+def _against_weights(item: Spectrum) -> str:
+    """How the largest singular value subtracted compares with the largest of the weights."""
+    if not item.removed or not item.original or not item.original[0]:
+        return ""
+    ratio = item.removed[0] / item.original[0]
+    if ratio <= 1:
+        return " No direction of it is stronger than the weights' own strongest: a gentle change."
+    return f" Its first direction is {ratio:.1f} times as strong as the weights' own strongest: a strong change in few directions."
 
 
 def change_words(view: RunView) -> str:
@@ -54,8 +68,8 @@ def change_words(view: RunView) -> str:
     of_weights = explained("of the weights", "relative_change")
     whole = f" Over the whole model the change is {size} {of_weights}." if size else ""
     return _words(f"The change is largest in layer {place[0]}, <code>{escape(short_matrix(place[1]))}</code>; the "
-                  f"three most changed of {len(view.spectra)} matrices hold {percent(held)} of it.{whole} A good "
-                  "picture has few strong cells: a local change.")
+                  f"three most changed of {len(view.spectra)} matrices hold {percent(held)} of it.{whole} "
+                  f"{'A local change.' if held >= LOCAL else 'It is spread over the model.'}")
 
 
 def angles_words(view: RunView, layer: int, matrix: str) -> str:
@@ -67,8 +81,8 @@ def angles_words(view: RunView, layer: int, matrix: str) -> str:
         return _nothing(view, "Here the angles between what forget text and retain text use show why retain survived.")
     return _words(f"In layer {layer}, <code>{escape(short_matrix(matrix))}</code>, forget and retain inputs "
                   f"{explained('overlap', 'overlap')} by <b>{percent(item.overlap)}</b>; the subtracted part overlaps "
-                  f"with retain by <b>{percent(item.overlap_after)}</b>. A good picture: the "
-                  f"{explained('cosines', 'angles')} in orange lie near 0, whatever grey does.")
+                  f"with retain by <b>{percent(item.overlap_after)}</b>. The lower the "
+                  f"{explained('cosines', 'angles')} in orange, the less of what retained text uses is touched.")
 
 
 def change_table_html(view: RunView) -> str:
@@ -98,5 +112,6 @@ def _words(html: str) -> str:
 def _nothing(view: RunView, what: str) -> str:
     if view.spectra:
         return _words("This matrix was not changed.")
-    action = "It comes with the end of this run." if view.status == "running" else "Press Unlearn to make one."
-    return empty_html(what, action)
+    actions = {"running": "It comes with the end of this run.", "stopped": "This run was stopped before it came to that.",
+               "failed": "This run failed before it came to that.", "done": "This method changes no weight matrix."}
+    return empty_html(what, actions.get(view.status, "Press Unlearn to make one."))

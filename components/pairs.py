@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from html import escape
 
 from unlearn_core.config import FORGET_SPLITS, KEEP_SPLITS
@@ -33,21 +33,23 @@ def shown(view: RunView, limit: int = 6) -> list[Answer]:
     return first + _pick(kept, limit - len(first))
 
 
-def pairs_html(view: RunView, mode: str = "Heat", limit: int = 6,
-               strength_scores: Iterable[TokenScores] | None = None) -> str:
-    """All shown pairs. `mode`: Heat, Words or Plain; `strength_scores`: token scores at another strength, if any."""
-    answers = shown(view, limit)
-    if not answers:
+def pairs_html(view: RunView, mode: str = "Heat", limit: int = 6, strength: float = 1.0,
+               scores: Mapping[str, TokenScores] | None = None, answers: Mapping[str, Answer] | None = None) -> str:
+    """All shown pairs. `mode`: Heat, Words or Plain; `scores` and `answers` by question: what was measured at `strength`; at
+    strength 1 they stand beside the run's own."""
+    chosen = shown(view, limit)
+    if not chosen:
         action = ("The answers come with the last measurement of this run." if view.status == "running"
                   else "Press Unlearn: the answers come with the last measurement.")
         return empty_html("Here the same questions are answered by both models.", action)
-    scores = view.scores | {item.question_id: item for item in strength_scores or ()}
-    chosen = next((name for name in MODES if name.lower() == str(mode).lower()), MODES[0])
-    body = "".join(_pair(answer, chosen, scores.get(answer.question_id)) for answer in answers)
-    scale = legend_html() if chosen == "Heat" else ""
-    moved = ('<p class="lt-quiet">Heat at the strength of the dial; the answers are those at strength 1.</p>'
-             if strength_scores is not None else "")
-    return f'<div class="lt lt-pairs">{_counts(view, len(answers))}{moved}{scale}{body}</div>'
+    heats = (view.scores if strength == 1 else {}) | dict(scores or {})
+    way = next((name for name in MODES if name.lower() == str(mode).lower()), MODES[0])
+    now = [(answers or {}).get(answer.question_id, answer) for answer in chosen]
+    body = "".join(_pair(answer, way, heats.get(answer.question_id)) for answer in now)
+    scale = legend_html() if way == "Heat" else ""
+    moved = (f'<p class="lt-quiet">These answers at strength {strength:g}; the counts are those of the saved result.</p>'
+             if strength != 1 else "")
+    return f'<div class="lt lt-pairs">{_counts(view, len(chosen))}{moved}{scale}{body}</div>'
 
 
 def _ordered(view: RunView, splits: Iterable[str]) -> list[Answer]:

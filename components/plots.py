@@ -32,19 +32,20 @@ Trace = dict[str, Any]
 
 
 def accuracy_figure(view: RunView) -> go.Figure:
-    """Accuracy in per cent against the optimiser step, on the live sample, with the floor of the forget set.
+    """Accuracy in per cent against the optimiser step, from the original's (all questions) on, then on the live sample, with
+    the floor of the forget set.
 
     `layout.meta.points` counts the measurements drawn.
     """
     splits = [split for split in _LINES if any(item.split == split for item in view.live)]
-    traces = [_curve(split, [item for item in view.live if item.split == split]) for split in splits]
+    traces = [_curve(split, [*_start(view, split), *(item for item in view.live if item.split == split)]) for split in splits]
     floor = view.before.get("forget")
     shapes, notes = _floor(floor) if floor is not None and floor.reference is not None and splits else ([], [])
     # an explicit range: with `uirevision` a figure that once had one would keep it when the next leaves it open
     across: dict[str, Any] = {"range": [0, 1.04 * max((item.step for item in view.live), default=1) or 1]}
-    if len({item.step for item in view.live}) < 2:
+    if not splits:
         across = {"range": [0, 1], "showticklabels": False}
-        notes = [*notes, _note("The curve needs two measurements; the first come with training.")]
+        notes = [*notes, _note("The first measurements come with training.")]
     layout = _layout(_axis("Optimiser step", **across), _axis("Right answers, %", range=[-4, 104],
                      tickvals=[0, 25, 50, 75, 100]), shapes=shapes, annotations=notes, meta={"points": len(view.live)})
     return go.Figure({"data": traces, "layout": layout})
@@ -152,6 +153,12 @@ def _log_scale(least: float, most: float) -> dict[str, Any]:
 
 
 # Traces -------------------------------------------------------------------------------------------------------------
+
+def _start(view: RunView, split: str) -> list[Measured]:
+    """What the original answers right, all questions, at step 0."""
+    before = view.before.get(split)
+    return [] if before is None else [before]
+
 
 def _curve(split: str, items: list[Measured]) -> Trace:
     style, name = _LINES[split], SPLIT_TITLES[split]

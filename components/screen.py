@@ -96,7 +96,7 @@ def _numbers(view: RunView, seat: Seat, running: bool) -> tuple:
 
 
 def _verdict(view: RunView, seat: Seat, running: bool) -> str:
-    return verdict_html(view, running)
+    return verdict_html(view, running, seat.strength)
 
 
 def _cards(view: RunView, seat: Seat, running: bool) -> str:
@@ -108,9 +108,7 @@ def _chips(view: RunView, seat: Seat, running: bool) -> str:
 
 
 def _pairs(view: RunView, seat: Seat, running: bool) -> str:
-    if not seat.scores:
-        return pairs_html(view, seat.mode, seat.limit)
-    return pairs_html(replace(view, scores={}), seat.mode, seat.limit, list(seat.scores.values()))
+    return pairs_html(view, seat.mode, seat.limit, seat.looked_at, seat.scores, seat.answers)
 
 
 def _accuracy(view: RunView, seat: Seat, running: bool) -> str:
@@ -152,10 +150,10 @@ def _place(view: RunView, seat: Seat, running: bool) -> str:
 
 
 _PARTS: dict[str, tuple[Callable[[RunView, Seat, bool], tuple], Callable[[RunView, Seat, bool], Any]]] = {
-    "verdict": (lambda v, s, r: (*_numbers(v, s, r), v.phase), _verdict),
+    "verdict": (lambda v, s, r: (*_numbers(v, s, r), v.phase, s.strength), _verdict),
     "cards": (lambda v, s, r: (*_numbers(v, s, r), s.rescored), _cards),
     "chips": (lambda v, s, r: (v.topic,), _chips),
-    "pairs": (lambda v, s, r: (v.answers, v.scores, v.status, s.mode, s.limit, s.scores), _pairs),
+    "pairs": (lambda v, s, r: (v.answers, v.scores, v.status, s.mode, s.limit, s.looked_at, s.scores, s.answers), _pairs),
     "accuracy": (lambda v, s, r: (v.live, v.before), _accuracy),
     "spectrum": (_at, _spectrum),
     "spectrum_words": (_at, _spectrum_words),

@@ -6,7 +6,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import Any
 
-from unlearn_core.events import TokenScores
+from unlearn_core.events import Answer, TokenScores
 from unlearn_core.store import RECORDED
 
 from .view import RunView
@@ -16,7 +16,8 @@ from .view import RunView
 class Seat:
     """One tab. `generation` grows with every run that is opened in it; a follower of an older generation ends.
 
-    `scores` (by question) and `rescored` belong to `strength`; both are empty at strength 1, where the run's own apply.
+    `scores` and `answers` (by question) belong to the strength `looked_at`; beside the run's own, which are those of strength 1.
+    `rescored` belongs to `strength`.
     """
 
     run_id: str = RECORDED
@@ -31,6 +32,8 @@ class Seat:
     tab: str = "compare"
     question: str = ""
     scores: dict[str, TokenScores] = field(default_factory=dict)
+    answers: dict[str, Answer] = field(default_factory=dict)
+    looked_at: float = 1.0
     rescored: dict[str, Any] | None = None
     chosen: str | None = None  # the run selected in the table of runs
     deleted: str | None = None
@@ -52,10 +55,14 @@ class Seat:
             self.seen.clear()
 
     def set_strength(self, strength: float) -> None:
-        """Another strength. Token scores of the one before stay on the screen until those of this one are there."""
+        """Another strength. Answers and token scores of the one before stay on the screen until those of this one are there."""
         self.strength, self.rescored = strength, None
         if strength == 1:
-            self.scores = {}
+            self.look(1.0, {}, {})
+
+    def look(self, strength: float, scores: dict[str, TokenScores], answers: dict[str, Answer]) -> None:
+        """What the shown pairs are at a strength."""
+        self.looked_at, self.scores, self.answers = strength, scores, answers
 
     def begin(self) -> Turn | None:
         """The turn of a new follower, or None when nothing was opened since the last one began."""

@@ -14,11 +14,11 @@ _EXAMPLE_ENDING = '<span class="lt-quiet lt-wide">a real run of this program on 
 _WORDS = {"empty": "Nothing is running", "done": "Done", "stopped": "Stopped", "failed": "Failed"}
 
 
-def strip_html(view: RunView, now: float, running: bool, recorded: bool = False) -> str:
+def strip_html(view: RunView, now: float, running: bool, recorded: bool = False, replayed: bool = False) -> str:
     """The strip. `now`: seconds since the run started, on the clock of the events; `running`: a worker is at it;
-    `recorded`: it is the example that ships with the program."""
+    `recorded`: it is the example that ships with the program; `replayed`: nobody waits for it, so no time is left."""
     if running:
-        return _frame("running", _running_row(view, now), share(view))
+        return _frame("running", _running_row(view, now, replayed), share(view))
     status = "interrupted" if view.status == "running" else view.status
     word, ending = (EXAMPLE, _EXAMPLE_ENDING) if recorded else (_WORDS.get(status, "Interrupted"), _ending(view, status))
     return _frame(status, f'<span class="lt-strip-what"><b>{word}</b>{ending}</span>'
@@ -38,14 +38,14 @@ def remaining(view: RunView, now: float) -> float | None:
     return None if done is None or done < 0.03 or spent < 0.5 else spent * (1 - done) / done
 
 
-def _running_row(view: RunView, now: float) -> str:
+def _running_row(view: RunView, now: float, replayed: bool) -> str:
     phase = view.phase
     title = escape(phase.title) if phase else "Starting"
     place = f'<span class="lt-quiet">phase {phase.index} of {phase.count}</span>' if phase else ""
     progress = view.progress
     amount = (f'<span class="lt-quiet">{progress.done:,} of {progress.total:,} {escape(progress.unit)}</span>'
               if progress else "")
-    left = remaining(view, now)
+    left = None if replayed else remaining(view, now)
     ahead = f" · about {duration(left)} left in this phase" if left is not None else ""
     return (f'<span class="lt-strip-what"><b>{title}</b>{place}{amount}</span>'
             f'<span class="lt-strip-time">{duration(now)}{ahead}</span>')

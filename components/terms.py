@@ -29,7 +29,8 @@ TERMS: dict[str, str] = {
             "likely. It is faithful even where the two answers share no words.",
     "strength": "How much of the change is applied: 0 is the original, 1 what was measured, 2 twice the change.",
     "spectrum": "Singular values of one weight matrix: how strongly it acts in each of its directions.",
-    "task": "The task matrix: the change of weights that carries the knowledge, before anything is held back.",
+    "task": "The task matrix: what the change would be if it read the topic's inputs as they are, before discrimination turns it "
+            "away from what retained text uses.",
     "kept": "The part of the task matrix that discrimination left in place, because retained text uses it too.",
     "rank": "The number of independent directions in a change of weights.",
     "energy": "Share of the squared size of a matrix that some of its directions carry.",

@@ -65,8 +65,11 @@ def verdict(view: RunView, running: bool = True) -> Verdict:
     return _unmeasured(view)
 
 
-def verdict_html(view: RunView, running: bool = True) -> str:
-    """Large sentence, findings, and the small type: which run, how long, how many questions. A failure as a card."""
+def verdict_html(view: RunView, running: bool = True, strength: float = 1.0) -> str:
+    """Large sentence, findings, and the small type: which run, how long, how many questions. A failure as a card.
+
+    `strength`: where the dial stands; the sentence is of the saved result, and says so when the dial was moved.
+    """
     if view.status == "failed":
         return f'<section class="lt lt-verdict" aria-label="Verdict">{failed_html(view.end)}</section>'
     told = verdict(view, running)
@@ -74,7 +77,8 @@ def verdict_html(view: RunView, running: bool = True) -> str:
     items = "".join(f'<li class="lt-{finding.severity}">{escape(finding.text)}</li>' for finding in told.findings)
     listed = f'<ul class="lt-findings">{items}</ul>' if items else ""
     return (f'<section class="lt lt-verdict lt-tone-{told.tone}" aria-label="Verdict" aria-live="polite">'
-            f'<p class="lt-tone">{TONES[told.tone]}</p><p class="lt-sentence">{sentence}</p>{listed}{_small(view)}'
+            f'<p class="lt-tone">{TONES[told.tone]}{_saved(strength)}</p>'
+            f'<p class="lt-sentence">{sentence}</p>{listed}{_small(view)}'
             '</section>')
 
 
@@ -121,7 +125,9 @@ def _keeping(view: RunView, pooled: Kept | None) -> tuple[Part, ...]:
     if pooled is None:
         return (Part(f"; whether it kept everything else is not known: {why_unmeasured(view, 'retain')}."),)
     damaged = pooled.share < KEPT
-    link = ", but answers only " if damaged else ", and still answers "
+    share = removed(view, "forget")
+    whole = share is None or share < HARDLY or share >= GONE  # nothing was said against the forgetting yet
+    link = (", but answers only " if whole else ", and answers only ") if damaged else ", and still answers "
     return (Part(link), Part(percent(pooled.after), "retain"),
             Part(f" of everything else (was {percent(pooled.before)})."))
 
@@ -136,7 +142,7 @@ def _known_and_lost(view: RunView) -> tuple[int, int]:
     return before.correct, max(0, before.correct - after.correct)
 
 
-def _so_far(view: RunView) -> tuple[Part, ...]:
+def _so_far(view: RunView, opening: str = "So far the model answers ") -> tuple[Part, ...]:
     latest = {item.split: item for item in view.live}
     forget, doing = latest.get("forget"), view.phase.title if view.phase else "Starting"
     if forget is None:
@@ -145,7 +151,7 @@ def _so_far(view: RunView) -> tuple[Part, ...]:
     asked = sum(item.n for item in keep)
     rest = (Part(", and "), Part(percent(sum(item.correct for item in keep) / asked), "retain"),
             Part(" of a sample of what is to be kept")) if asked else ()
-    return (Part("So far the model answers "), Part(percent(forget.accuracy), "forget"),
+    return (Part(opening), Part(percent(forget.accuracy), "forget"),
             Part(f" of {forget.n} sampled questions about "), Part(view.topic_title, "topic"), *rest, Part("."))
 
 
@@ -155,6 +161,8 @@ def _unmeasured(view: RunView) -> Verdict:
     if view.status in ("running", "interrupted"):
         start, reason = "Interrupted. ", "the program ended before it was measured"
     tone = "partial" if start else "unmeasured"
+    if start and any(item.split == "forget" for item in view.live):
+        return Verdict(_so_far(view, f"{start}In the last sample the model answers "), tone, tuple(findings(view)))
     return Verdict((Part(f"{start}What the model forgot about "), Part(view.topic_title, "topic"),
                     Part(f" is not known: {reason}.")), tone, tuple(findings(view)))
 
@@ -176,6 +184,10 @@ def _part_html(part: Part) -> str:
     if part.role == "topic":
         return f"<em>{text}</em>"
     return f'<strong class="lt-{part.role}">{text}</strong>' if part.role else text
+
+
+def _saved(strength: float) -> str:
+    return "" if strength == 1 else f" · the saved result, at strength 1; the dial stands at {strength:g}"
 
 
 def _small(view: RunView) -> str:

@@ -35,11 +35,12 @@ from .scoring import token_scores
 from .store import RunFolder, Store
 from .summary import Results, relabelled_splits
 from .topics.catalogue import completed, find_topic
-from .topics.topic import Topic
+from .topics.topic import Question, Topic
 
-LIVE_SHARE = 0.12  # of the time that unlearning takes may go into measuring the live sample
+LIVE_SHARE = 0.08  # of the time that unlearning takes may go into measuring the live sample
 LIVE_PAUSE = 0.5  # seconds between two live measurements, at least
-HEAT = {"forget": 8, "neighbor": 4, "retain": 4}  # questions whose token scores are kept
+HEAT = {"forget": 8, "neighbor": 4, "retain": 4}  # questions whose token scores are kept, and of every split:
+TELLING = 2  # that leaked or were damaged
 Load = Callable[[str, str, str], LoadedModel]
 
 
@@ -226,12 +227,20 @@ def _answers(topic: Topic, results: Results) -> Iterator[Answer]:
 
 
 def heat(work: Underway, edit: LowRankEdit) -> Iterator[Event]:
-    chosen = [question for split, count in HEAT.items() for question in work.topic.scored(split)[:count]]
+    chosen = _telling(work.topic, work.job.results)
+    chosen += [question for split, count in HEAT.items() for question in work.topic.scored(split)[:count] if question not in chosen]
     report = work.job.progress("answers")
     for done, question in enumerate(chosen, start=1):
         check(work.job)
         yield token_scores(work.loaded, edit, question)
         report(done, len(chosen))
+
+
+def _telling(topic: Topic, results: Results) -> list[Question]:
+    """The first few of every split that the unlearned model should not answer and does, or should and does not."""
+    return [question for split in topic.splits() for question in
+            [q for q in topic.scored(split) if results.before.answers[q.id].ok
+             and results.after.answers[q.id].ok == split.startswith("forget")][:TELLING]]
 
 
 def check(job: Job) -> None:

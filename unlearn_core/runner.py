@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from . import methods
 from .config import RunConfig
 from .errors import BadInput, LetheError, Stopped
-from .events import TERMINAL, Event, Failed, Progress, TokenScores
+from .events import TERMINAL, Answer, Event, Failed, Progress, TokenScores
 from .models.catalogue import DEMO, models
 from .preflight import model_folder, problems, refuse
 from .store import RunFolder, RunRecord, Store
@@ -226,6 +226,13 @@ class Runner:
         task = self._task(None, lambda bench, task: [
             task.put(scores) for scores in bench.heat(record, question_ids, strength, task.cancelled.is_set)])
         return [item for item in self._results(task) if isinstance(item, TokenScores)]
+
+    def answers(self, run_id: str, question_ids: Sequence[str], strength: float = 1.0) -> list[Answer]:
+        """Both models' answers to some questions of a run, the edited model's at a strength."""
+        record = self._asked(run_id)
+        task = self._task(None, lambda bench, task: [
+            task.put(answer) for answer in bench.answers(record, question_ids, strength, task.cancelled.is_set)])
+        return [item for item in self._results(task) if isinstance(item, Answer)]
 
     def wait_position(self) -> int:
         """How many pieces of work stand before one that would be asked for now."""

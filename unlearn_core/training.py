@@ -199,7 +199,7 @@ class Plan:
     decay: float = 0.0
     forget_rows: int = 32
     retain_rows: int = 40
-    snapshots: int = 8
+    snapshots: int = 30
     warmup: int = 5
 
 

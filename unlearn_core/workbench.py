@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ from .edits.low_rank import LowRankEdit
 from .errors import BadInput
 from .evaluation.measure import Measurement, live_sample, measure
 from .evaluation.references import floor, load_reference
-from .events import TokenScores
+from .evaluation.removal import outcome
+from .events import Answer, TokenScores
 from .generation import PairChunk, stream_pair
 from .models.loading import LoadedModel, load
 from .models.prompts import encode_prompt
@@ -103,6 +104,20 @@ class Workbench:
                 return
             if question_id in questions:
                 yield token_scores(loaded, edit, questions[question_id], strength)
+
+    def answers(self, record: RunRecord, question_ids: Sequence[str], strength: float, cancelled: Cancelled) -> Iterator[Answer]:
+        """What the edited model answers at another strength, beside what the run's original answered: those of the questions that
+        the run measured, in the order asked for."""
+        loaded, edit = self.of(record)
+        topic = self.topic(record)
+        known = {event.question_id: event for event, _ in self.store.events(record.run_id) if isinstance(event, Answer)}
+        asked = {question.id: question for question in topic.questions if question.id in known}
+        questions = [asked[question_id] for question_id in question_ids if question_id in asked]
+        found = measure(loaded, topic, edit, strength, questions, cancelled).answers
+        for question in questions:
+            was, now = known[question.id], found[question.id]
+            word = outcome(question.split, was.original_ok, now.ok, was.reference_ok, topic.floors.get(question.split))
+            yield replace(was, edited=now.answer, edited_ok=now.ok, edited_logprob=now.logprob, outcome=word)
 
     def evaluate(self, loaded: LoadedModel, topic: Topic, edits: Sequence[LowRankEdit], cancelled: Cancelled,
                  on_progress: OnProgress) -> dict[str, Any]:

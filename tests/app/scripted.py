@@ -7,7 +7,7 @@ import math
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -353,6 +353,10 @@ class ScriptedRunner:
 
     def heat(self, run_id: str, question_ids: list[str], strength: float) -> list[TokenScores]:
         return [scores(name, strength) for name in question_ids if name.startswith("forget-")]
+
+    def answers(self, run_id: str, question_ids: list[str], strength: float) -> list[Answer]:
+        return [replace(event, edited=f"{event.original} at {strength:g}") for event, _ in self.store.events(run_id)
+                if isinstance(event, Answer) and event.question_id in question_ids]
 
     def add_topic(self, name: str, content: bytes) -> dict[str, Any]:
         raise BadInput("The file has no column 'question'.", "Its columns are a, b.", "Name them question and answer.")

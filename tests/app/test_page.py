@@ -176,12 +176,36 @@ def test_the_dial_measures_at_another_strength(scripted, visit):
     page = visit(scripted.url)
     page.locator("#strength input[type=range]").fill("0.5")
     expect(page.locator("#cards")).to_contain_text("strength 0.5")
-    expect(page.locator("#pairs")).to_contain_text("strength of the dial")
+    expect(page.locator("#pairs")).to_contain_text("These answers at strength 0.5")
     page.locator("#measure-all").click()
     expect(page.locator("#cards")).to_contain_text("all questions")
     page.locator("#strength .reset-button").click()
     expect(page.locator("#cards")).not_to_contain_text("strength 0.5")
     expect(page.locator("#measure-all")).to_be_hidden()
+
+
+def test_another_strength_is_not_taken_for_the_saved_result(scripted, visit):
+    page = visit(scripted.url)
+    page.locator("#question input").fill("Who?")
+    page.locator("#send").click()
+    expect(page.locator("#panes .panes[data-done='yes']")).to_be_visible()
+    page.locator("#strength input[type=number]").fill("0.5")
+    page.locator("#strength input[type=number]").press("Tab")
+    expect(page.locator("#pairs")).to_contain_text("These answers at strength 0.5")
+    expect(page.locator("#pairs .lt-pair").first).to_contain_text("at 0.5")
+    expect(page.locator("#verdict .lt-tone")).to_contain_text("at strength 1; the dial stands at 0.5")
+    expect(page.locator("#panes .panes")).to_have_count(0)
+
+
+def test_a_reload_brings_the_settings_of_the_open_run(scripted, visit):
+    page = visit(scripted.url)
+    pick(page, "#topic", "four private people")
+    page.locator("#start").click()
+    running(page)
+    page.reload()
+    running(page)
+    expect(page.locator("#topic input")).to_have_value("four private people")
+    page.locator("#stop").click()
 
 
 def test_keys_switch_the_way_of_looking_unless_one_types(scripted, visit):

@@ -9,7 +9,7 @@ import pytest
 
 from components import internals, plots
 from components.links import TABS, ViewState, parse, query_string
-from components.palette import PLOT_FORGET, PLOT_RETAIN
+from components.palette import PLOT_FORGET, PLOT_RETAIN, SPLIT_TITLES
 from components.view import RunView, replay
 
 
@@ -29,7 +29,14 @@ def test_the_curve_grows(events):
 
 
 def test_too_few_points_are_explained():
-    assert "two measurements" in plots.accuracy_figure(RunView()).layout.annotations[0].text
+    assert "first measurements" in plots.accuracy_figure(RunView()).layout.annotations[0].text
+
+
+def test_the_curve_starts_at_what_the_original_knows(view):
+    for curve in plots.accuracy_figure(view).data:
+        split = next(name for name in view.before if curve.name == SPLIT_TITLES[name])
+        assert curve.x[0] == 0 and curve.y[0] == round(100 * view.before[split].accuracy, 2)
+        assert list(curve.x[1:]) == [item.step for item in view.live if item.split == split]
 
 
 def test_spectrum_traces(view):
@@ -69,10 +76,21 @@ def test_figures_suit_both_themes_and_draw_from_nothing(view, build):
 
 def test_words_above_the_plots(view):
     spectrum = internals.spectrum_words(view, 2, "mlp.down_proj").replace("\u00a0", " ")
-    assert "Layer 2" in spectrum and "62 %" in spectrum and "A good picture" in spectrum
+    assert "Layer 2" in spectrum and "62 %" in spectrum and "strong" in spectrum
     assert "overlap" in internals.angles_words(view, 1, "self_attn.q_proj")
     assert "layer 3" in internals.change_words(view)
     assert internals.change_table_html(view).count("<tr>") == 5
+
+
+def test_a_change_is_called_strong_or_gentle_by_its_numbers(view):
+    place = (2, "mlp.down_proj")
+    for largest, words in ((3.0, "1.5 times as strong"), (1.0, "gentle")):
+        item = replace(view.spectra[place], removed=[largest, 0.1], original=[2.0, 1.0])
+        assert words in internals.spectrum_words(replace(view, spectra={place: item}), *place)
+    one = {place: replace(view.spectra[place], relative_change=1.0)}
+    many = {(layer, "mlp.down_proj"): one[place] for layer in range(20)}
+    assert "local" in internals.change_words(replace(view, spectra=one))
+    assert "spread" in internals.change_words(replace(view, spectra=many))
 
 
 def test_words_for_what_is_not_there(view, events):

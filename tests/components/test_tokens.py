@@ -112,7 +112,18 @@ def test_pairs_escape_and_survive_missing_numbers():
 def test_pairs_at_another_strength_say_so(view):
     first = shown(view)[0].question_id
     moved = replace(view.scores[first], edited=[value - 3 for value in view.scores[first].edited])
-    assert "strength" in pairs_html(view, "Heat", 6, [moved]) and "strength" not in pairs_html(view, "Heat", 6)
+    said = {first: replace(next(a for a in view.answers if a.question_id == first), edited="something else", outcome="leaked")}
+    now = pairs_html(view, "Heat", 6, 0.5, {first: moved}, said)
+    assert "at strength 0.5" in now and "something else" in now and now.count("lt-heat-text") == 1
+    plain = pairs_html(view, "Heat", 6)
+    assert "strength" not in plain and "something else" not in plain and plain.count("lt-heat-text") > 1
+
+
+def test_scores_that_came_later_stand_beside_those_of_the_run(view):
+    bare = replace(view, scores={})
+    first = shown(bare)[0].question_id
+    item = replace(next(iter(view.scores.values())), question_id=first)
+    assert pairs_html(bare, "Heat", 6, 1.0, {first: item}).count("lt-heat-text") == 1
 
 
 def test_empty_pairs_name_the_next_step(events):

@@ -8,7 +8,9 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from unittest.mock import ANY
 
 import pytest
 from safetensors.torch import load_file, save_file
@@ -17,6 +19,7 @@ from unlearn_core.config import RunConfig
 from unlearn_core.errors import BadInput
 from unlearn_core.events import (
     TERMINAL,
+    Answer,
     Event,
     Failed,
     Finished,
@@ -214,6 +217,17 @@ def test_heat_gives_scores_in_the_order_asked_for(runner: Runner, request_of) ->
     scores = runner.heat(run_id, ["retain-1", "forget-0", "no-such-question"], 0.0)
     assert [item.question_id for item in scores] == ["retain-1", "forget-0"]
     assert all(isinstance(item, TokenScores) and item.original == pytest.approx(item.edited) for item in scores)
+
+
+def test_answers_at_another_strength_are_judged_anew(runner: Runner, request_of) -> None:
+    run_id = runner.start(request_of())
+    known = {event.question_id: event for event in followed(runner, run_id) if isinstance(event, Answer)}
+    asked = ["retain-1", "forget-0", "no-such-question"]
+    assert runner.answers(run_id, asked, 1.0) == [replace(known[name], edited_logprob=ANY) for name in asked[:2]]
+    for answer in runner.answers(run_id, asked, 0.0):
+        was = known[answer.question_id]
+        assert (answer.original, answer.edited, answer.edited_ok) == (was.original, was.original, was.original_ok)
+        assert answer.outcome in ("unchanged", "kept", "leaked")
 
 
 def test_a_run_of_a_rebuilt_model_is_refused_in_words(store: Store, world: Path, tmp_path: Path) -> None:
