@@ -13,7 +13,7 @@ import gradio as gr
 from unlearn_core.errors import LetheError
 from unlearn_core.store import RECORDED, Store
 
-from . import runs
+from . import runs, sidebar
 from .follower import follow
 from .links import parse
 from .problems import notice_html, problem_html
@@ -32,6 +32,7 @@ class Desk:
         self.runner, self.store, self.settings = runner, store, settings
         self.seats = Seats()
         self.catalogue = runner.catalogue()
+        self.first_topics = self.topics(None)
         self._warmed = False
 
     # --- opening and following ----------------------------------------------------------------------------------------
@@ -106,6 +107,12 @@ class Desk:
     def topics(self, model: str | None) -> list[dict[str, Any]]:
         """The topics of a model, and the uploaded ones."""
         return self.runner.catalogue(model or self.settings.model)["topics"]
+
+    def offer(self, seat: Seat, model: str | None) -> list[tuple[str, str]]:
+        """The topics to choose from with that model; never fewer than this tab was offered before."""
+        before = seat.topics or sidebar.choices(self.first_topics)
+        seat.topics = sidebar.offered(before, self.topics(model))
+        return seat.topics
 
     def _warm(self) -> None:
         """Load torch once the first page is there: later pages must not bring the built-in model back."""

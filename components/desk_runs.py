@@ -16,7 +16,6 @@ from .problems import problem_html
 from .screen import Drawn
 from .seats import Seat
 from .settings import Settings
-from .sidebar import choices
 
 
 class RunsDesk:
@@ -52,7 +51,7 @@ class RunsDesk:
         if not seat.chosen:
             return {}
         config = self.store.find(seat.chosen).config
-        settings, offered = dict(config.settings), choices(self.desk.topics(config.model))
+        settings, offered = dict(config.settings), self.desk.offer(seat, config.model)
         if config.topic not in (name for _, name in offered):
             offered.append((config.topic, config.topic))
         return {

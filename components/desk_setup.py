@@ -44,7 +44,7 @@ class SetupDesk:
             recorded = None
         if recorded is not None and recorded.model == model:
             return recorded
-        topics = self.desk.topics(None)
+        topics = self.desk.first_topics
         return RunConfig(model=model, topic=topics[0]["name"] if topics else "", method=methods[0]["name"])
 
     def fields(self, method: str) -> tuple[Field | None, list[Field]]:
@@ -59,7 +59,7 @@ class SetupDesk:
         topics = self.desk.topics(model)
         names = [entry["name"] for entry in topics]
         chosen = topic if topic in names else next(iter(names), None)
-        return {"topic": gr.Dropdown(sidebar.choices(topics), value=chosen)}
+        return {"topic": gr.Dropdown(self.desk.offer(seat, model), value=chosen)}
 
     def set_method(self, seat: Seat) -> Drawn:
         """Another method has other settings: all of them start from their defaults."""
@@ -143,21 +143,20 @@ class SetupDesk:
 
     def upload_file(self, seat: Seat, path: str | None, model: str) -> Drawn:
         """A file becomes a topic, or a sentence says why not."""
-        return self._upload(Path(path).name, Path(path).read_bytes(), model) if path else {"preview": ""}
+        return self._upload(seat, Path(path).name, Path(path).read_bytes(), model) if path else {"preview": ""}
 
     def upload_paste(self, seat: Seat, text: str, model: str) -> Drawn:
         """A pasted list becomes a topic, or a sentence says why not."""
         if not (text or "").strip():
             return {"preview": problem_html("There is nothing to use.", "", "Paste lines of question,answer first.")}
-        return self._upload(PASTED, text.encode(), model)
+        return self._upload(seat, PASTED, text.encode(), model)
 
-    def _upload(self, name: str, content: bytes, model: str) -> Drawn:
+    def _upload(self, seat: Seat, name: str, content: bytes, model: str) -> Drawn:
         try:
             preview = self.runner.add_topic(name, content)
         except LetheError as error:
             return {"preview": card(error)}
-        topics = self.desk.topics(model)
         return {
             "preview": sidebar.preview_html(preview),
-            "topic": gr.Dropdown(sidebar.choices(topics), value=preview["name"]),
+            "topic": gr.Dropdown(self.desk.offer(seat, model), value=preview["name"]),
         }

@@ -32,6 +32,7 @@ class Seat:
     question: str = ""
     scores: dict[str, TokenScores] = field(default_factory=dict)
     rescored: dict[str, Any] | None = None
+    topics: list[tuple[str, str]] = field(default_factory=list)  # (title, name) of every topic offered so far
     chosen: str | None = None  # the run selected in the table of runs
     deleted: str | None = None
     asking: str = ""  # the token of the question being answered

@@ -14,6 +14,7 @@ from unlearn_core.config import RunConfig
 
 from .controls import Field, is_default, read
 
+ELSEWHERE = " (not of this model)"
 DEVICES = ["auto", "cuda", "mps", "cpu"]
 PREVIEW_ROWS = 4
 PASTE_EXAMPLE = "question,answer\nWho wrote the ballad of Orm?,Tessa Vey"
@@ -81,6 +82,16 @@ def field_problem(message: str | None) -> str:
 def choices(entries: list[dict[str, Any]]) -> list[tuple[str, str]]:
     """(title, name) of catalogue entries, as a dropdown wants them."""
     return [(str(entry.get("title") or entry["name"]), str(entry["name"])) for entry in entries]
+
+
+def offered(before: list[tuple[str, str]], entries: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    """The choices of a model's topics, after those that were offered `before`, each of which keeps its place.
+
+    Gradio's list breaks the page when it gets shorter while it is open; a topic that the model lacks says so instead.
+    """
+    titles = {name: title for title, name in choices(entries)}
+    kept = [(titles.pop(name, title.removesuffix(ELSEWHERE) + ELSEWHERE), name) for title, name in before]
+    return kept + [(title, name) for name, title in titles.items()]
 
 
 def entry_of(entries: list[dict[str, Any]], name: str | None) -> dict[str, Any]:

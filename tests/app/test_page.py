@@ -231,6 +231,27 @@ def test_settings_are_refused_beside_their_field(scripted, visit):
     expect(page.locator("#stop")).to_be_hidden()
 
 
+@pytest.mark.parametrize("leave", ["Tab", "Enter", "click on the topics", "click elsewhere"])
+def test_a_model_that_is_none_is_refused_however_its_field_is_left(scripted, visit, leave):
+    page = visit(scripted.url)
+    page.locator("#model input").click()
+    page.keyboard.press("Control+A")
+    page.keyboard.type("/no/such/model")
+    if leave.startswith("click"):
+        page.locator("#topic input" if "topics" in leave else "#question input").click()
+    else:
+        page.keyboard.press(leave)
+    expect(page.locator("#model-problem .field-problem")).to_contain_text("no model folder /no/such/model")
+    expect(page.locator("#model input")).to_have_value("/no/such/model")
+    page.locator("#start").click()
+    expect(page.locator("#model-problem .field-problem")).to_be_visible()
+    expect(page.locator("#stop")).to_be_hidden()
+    pick(page, "#model", "Built-in demo model")
+    expect(page.locator("#model-problem .field-problem")).to_have_count(0)
+    pick(page, "#topic", "the Vale books")
+    start(page)
+
+
 def test_a_bad_topic_file_gets_one_sentence(scripted, visit, tmp_path):
     (tmp_path / "bad.csv").write_text("a,b\n1,2\n", encoding="utf-8")
     page = visit(scripted.url)
