@@ -21,6 +21,7 @@ from .screen import Drawn
 from .seats import Seat
 
 NO_TOPIC = "none"
+NOT_THERE = "This model has no such topic: choose another, or give your own questions and answers below."
 PASTED = "pasted list"  # no suffix: the reader looks at the text
 STOPPING = "Stopping after this step…"
 COMMON = ("model", "topic", "method", "seed", "device")
@@ -55,11 +56,10 @@ class SetupDesk:
         return knob, [field for field in found if field is not knob]
 
     def set_model(self, seat: Seat, model: str, topic: str | None) -> Drawn:
-        """Another model brings its own topics; an equally named one stays chosen."""
-        topics = self.desk.topics(model)
-        names = [entry["name"] for entry in topics]
-        chosen = topic if topic in names else next(iter(names), None)
-        return {"topic": gr.Dropdown(self.desk.offer(seat, model), value=chosen)}
+        """Another model brings its own topics. What was chosen stays chosen: where the model lacks it, it is refused."""
+        offered, own = self.desk.offer(seat, model), self.desk.topics(model)
+        first = {} if topic or not own else {"value": own[0]["name"]}
+        return {"topic": gr.Dropdown(offered, **first)}
 
     def set_method(self, seat: Seat) -> Drawn:
         """Another method has other settings: all of them start from their defaults."""
@@ -78,11 +78,20 @@ class SetupDesk:
         """The request that the form makes, if it can be carried out, and what is wrong, by field."""
         config, problems = sidebar.config_of(*form)
         if config is not None:
-            problems = self.runner.check(config)
+            problems = self._found(config)
         elif set(problems) == {"topic"}:  # a model that cannot be read brings no topics: say what is behind it
             rest, _ = sidebar.config_of(form[0], NO_TOPIC, *form[2:])
-            problems = self.runner.check(rest) | problems if rest else problems
+            problems = self._found(rest) | problems if rest else problems
         return (None if problems else config), problems
+
+    def _found(self, config: RunConfig) -> dict[str, str]:
+        """What the engine finds wrong, of topics in the page's own words; without a model, nothing about its topics."""
+        problems = self.runner.check(config)
+        if "model" in problems:
+            problems.pop("topic", None)
+        elif "topic" in problems and not sidebar.entry_of(self.desk.topics(config.model), config.topic):
+            problems["topic"] = NOT_THERE
+        return problems
 
     def refresh(self, seat: Seat, *form: Any) -> Drawn:
         """Something in the form changed: its problems, the command that it stands for, and the time it will take."""

@@ -252,6 +252,18 @@ def test_a_model_that_is_none_is_refused_however_its_field_is_left(scripted, vis
     start(page)
 
 
+def test_a_topic_stays_chosen_while_another_model_is_tried(scripted, visit):
+    page = visit(scripted.url)
+    pick(page, "#topic", "four private people")
+    page.locator("#model input").fill("/no/such/model")
+    page.locator("#model input").press("Enter")
+    expect(page.locator("#topic input")).to_have_value("four private people (not of this model)")
+    expect(page.locator("#command textarea, #command input")).to_have_value(re.compile("/no/such/model --topic private"))
+    pick(page, "#model", "Built-in demo model")
+    expect(page.locator("#topic input")).to_have_value("four private people")
+    expect(page.locator("#command textarea, #command input")).to_have_value(re.compile("demo --topic private"))
+
+
 def test_a_bad_topic_file_gets_one_sentence(scripted, visit, tmp_path):
     (tmp_path / "bad.csv").write_text("a,b\n1,2\n", encoding="utf-8")
     page = visit(scripted.url)
