@@ -13,7 +13,7 @@ from unlearn_core.runner import Busy
 from unlearn_core.store import RECORDED
 
 from . import sidebar
-from .controls import Field, fields
+from .controls import Field, brought_back, fields, read
 from .desk import Desk, card
 from .follower import seconds_since
 from .problems import problem_html
@@ -69,10 +69,11 @@ class SetupDesk:
         self, method: str, settings: dict[str, Any], field: Field, shown: Any
     ) -> tuple[dict[str, Any], str]:
         """The settings after one control shows another value, and what is wrong with that value."""
-        settings = sidebar.with_setting(settings, field, shown)
+        before, settings = settings.get(field.name), sidebar.with_setting(settings, field, shown)
         config, problems = sidebar.config_of("demo", NO_TOPIC, method, "0", "auto", settings)
         problems = problems or self.runner.check(config)
-        return settings, sidebar.field_problem(problems.get(field.name))
+        said = problems.get(field.name) or brought_back(field, before, read(field, shown))
+        return settings, sidebar.field_problem(said)
 
     def checked(self, form: tuple) -> tuple[RunConfig | None, dict[str, str]]:
         """The request that the form makes, if it can be carried out, and what is wrong, by field."""

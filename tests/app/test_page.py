@@ -252,6 +252,21 @@ def test_a_model_that_is_none_is_refused_however_its_field_is_left(scripted, vis
     start(page)
 
 
+def test_a_slider_shows_what_runs_and_says_what_it_refused(scripted, visit):
+    page = visit(scripted.url)
+    box, command = page.locator("#setting-rank input[type=number]"), page.locator("#command textarea, #command input")
+    box.fill("-3")
+    expect(page.locator("#setting-rank-problem .field-problem")).to_contain_text("greater than or equal to 1")
+    expect(command).to_have_value(re.compile("--set rank=-3 "))
+    box.press("Tab")
+    expect(box).to_have_value("1")
+    expect(command).to_have_value(re.compile("--set rank=1 "))
+    expect(page.locator("#setting-rank-problem .field-problem")).to_contain_text("instead of -3, 1 is used")
+    box.fill("5")
+    expect(page.locator("#setting-rank-problem .field-problem")).to_have_count(0)
+    expect(command).to_have_value(re.compile("--set rank=5 "))
+
+
 def test_a_topic_stays_chosen_while_another_model_is_tried(scripted, visit):
     page = visit(scripted.url)
     pick(page, "#topic", "four private people")
