@@ -26,6 +26,7 @@ class Seat:
     mode: str = "heat"
     limit: int = 6
     strength: float = 1.0
+    settled: str = ""  # what was said when the dial was set to a position beside the one that was typed
     layer: int | None = None
     matrix: str | None = None
     tab: str = "compare"
@@ -54,7 +55,7 @@ class Seat:
 
     def set_strength(self, strength: float) -> None:
         """Another strength. Token scores of the one before stay on the screen until those of this one are there."""
-        self.strength, self.rescored = strength, None
+        self.strength, self.rescored, self.settled = strength, None, ""
         if strength == 1:
             self.scores = {}
 

@@ -267,6 +267,21 @@ def test_a_slider_shows_what_runs_and_says_what_it_refused(scripted, visit):
     expect(command).to_have_value(re.compile("--set rank=5 "))
 
 
+@pytest.mark.parametrize(("typed", "set_to"), [("7", "2"), ("0.3", "0.25")])
+def test_the_dial_is_set_to_the_nearest_of_its_steps_in_words(scripted, visit, typed, set_to):
+    page = visit(scripted.url)
+    box = page.locator("#strength input[type=number]")
+    box.fill(typed)
+    expect(box).to_have_value(set_to)
+    expect(page.locator(".dial-words")).to_contain_text(f"it is set to {set_to}.")
+    expect(page.locator("#cards")).to_contain_text(f"strength {set_to},")
+    box.fill("")
+    page.locator("#question input").fill("Who?")
+    page.locator("#question input").press("Enter")
+    expect(page.locator(".pane-edited h3")).to_contain_text("strength")
+    expect(page.locator(".toast-body")).to_have_count(0)
+
+
 def test_a_topic_stays_chosen_while_another_model_is_tried(scripted, visit):
     page = visit(scripted.url)
     pick(page, "#topic", "four private people")

@@ -269,6 +269,13 @@ def test_questions_are_checked_before_anything_is_asked(question, seed, words):
     assert fault is None if words is None else words in fault
 
 
+@pytest.mark.parametrize(
+    ("shown", "strength"), [(7, 2), (-3, 0), (0.3, 0.25), (1.755, 1.75), (0.5, 0.5), (0, 0), (None, 1.5)]
+)
+def test_the_dial_has_no_positions_between_its_steps(shown, strength):
+    assert ask.settled(shown, 1.5) == strength
+
+
 def test_run_again_says_what_the_sidebar_cannot_ask_for():
     plain = RunConfig(topic="t", device="cpu", settings={"rank": 3})
     assert left_out(plain, Settings()) == ""
