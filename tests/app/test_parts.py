@@ -276,6 +276,17 @@ def test_the_dial_has_no_positions_between_its_steps(shown, strength):
     assert ask.settled(shown, 1.5) == strength
 
 
+def test_a_preview_says_in_words_how_many_of_each_there_are_and_how_they_are_divided():
+    html = sidebar.preview_html(
+        {"title": "pasted list", "written": {"forget": 3, "neighbor": 2, "retain": 1},
+         "shown": {"forget": 3, "neighbor": 1}, "counts": {"forget": 3, "neighbor": 1, "retain": 1}}
+    )  # fmt: skip
+    assert "3 to forget · 2 neighbours · 1 retain" in html and "neighbor " not in html
+    assert "Half of the neighbours and of retain is shown to the method, the other half is scored" in html
+    assert "it sees 1 of 2 neighbours and 0 of 1 retain" in html
+    assert "Half" not in sidebar.preview_html({"title": "x", "written": {"forget": 1}, "shown": {"forget": 1}})
+
+
 def test_run_again_says_what_the_sidebar_cannot_ask_for():
     plain = RunConfig(topic="t", device="cpu", settings={"rank": 3})
     assert left_out(plain, Settings()) == ""
