@@ -22,6 +22,7 @@ class Seat:
     run_id: str = RECORDED
     generation: int = 0
     followers: int = 0
+    kept: bool = True  # whether the open run is still there to be linked to and replayed
     opening: str | None = None  # a run to be followed next: "follow", "replay" or None
     mode: str = "heat"
     limit: int = 6
@@ -46,7 +47,7 @@ class Seat:
         """Look at another run from now on; every follower that is still at work in this tab becomes stale."""
         with self.lock:
             self.generation += 1
-            self.opening = how
+            self.opening, self.kept = how, True
             if run_id != self.run_id:
                 self.run_id, self.layer, self.matrix, self.limit = run_id, None, None, 6
             self.view, self.running = None, False

@@ -22,8 +22,8 @@ from components.view import replay
 from unlearn_core.__main__ import _parser
 from unlearn_core.config import RunConfig
 from unlearn_core.errors import BadInput
-from unlearn_core.events import Finished
-from unlearn_core.store import RunRecord
+from unlearn_core.events import Failed, Finished, Started
+from unlearn_core.store import RunRecord, Store
 
 
 class _Config(BaseModel):
@@ -183,6 +183,17 @@ def test_a_seat_that_was_left_has_no_follower():
     seats.leave("tab")
     assert not turn.current and seats.of("tab") is not seat
     assert seat.begin() is None
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_failed_run_that_is_not_kept_is_neither_linked_nor_played_again(kept, tmp_path):
+    seat, store = Seat(), Store(tmp_path, None)
+    run_id = store.create(RunConfig(topic="book-series")).run_id if kept else "gone"
+    story = [(Started(run_id, {}, "2026-01-01"), 0.0), (Failed("The hub cannot be reached.", "", "", ""), 1.0)]
+    drawn = list(follow(opened(seat, run_id), _Tape([story]), store))
+    assert drawn[-1]["standing"] == ("over" if kept else "idle")
+    assert drawn[-1]["address"] == (f"run={run_id}" if kept else "")
+    assert {"verdict", "cards", "pairs", "spectrum", "spectrum_words", "change_map", "angles_words"} <= set(drawn[-1])
 
 
 def test_seconds_since_reads_times_with_and_without_a_zone():
