@@ -13,9 +13,13 @@ from unlearn_core.errors import LetheError
 
 from .picker import Picker
 from .problems import problem_html
+from .slider import Slider
 
 LONGEST_QUESTION = 2000  # characters
 CHIPS = 6
+STRONGEST, STRENGTH_STEP = 2.0, 0.25
+LONGEST_ANSWER = 512  # tokens
+HOTTEST = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +60,11 @@ def build_ask(chips: str = "") -> Ask:
             stop = gr.Button("Stop", variant="stop", scale=0, min_width=110, visible=False, elem_id="stop-ask")
         with gr.Row(elem_id="ask-more"):
             picker = Picker(chips, elem_id="chips")
-            strength = gr.Slider(
+            strength = Slider(
                 0,
-                2,
+                STRONGEST,
                 value=1,
-                step=0.25,
+                step=STRENGTH_STEP,
                 label="Strength of the change",
                 elem_id="strength",
                 scale=0,
@@ -68,11 +72,11 @@ def build_ask(chips: str = "") -> Ask:
                 buttons=["reset"],
             )
         with gr.Accordion("Sampling: length, temperature, seed", open=False, elem_id="sampling"), gr.Row():
-            max_tokens = gr.Slider(
-                1, 512, value=60, step=1, label="Longest answer (tokens)", elem_id="max-tokens", buttons=[]
+            max_tokens = Slider(
+                1, LONGEST_ANSWER, value=60, step=1, label="Longest answer (tokens)", elem_id="max-tokens", buttons=[]
             )
-            temperature = gr.Slider(
-                0, 2, value=0, step=0.1, label="Temperature (0 is greedy)", elem_id="temperature", buttons=[]
+            temperature = Slider(
+                0, HOTTEST, value=0, step=0.1, label="Temperature (0 is greedy)", elem_id="temperature", buttons=[]
             )
             seed = gr.Textbox("0", label="Seed", max_lines=1, elem_id="ask-seed")
         panes = gr.HTML("", elem_id="panes")
@@ -121,6 +125,23 @@ def check_question(question: str, seed: str) -> str | None:
     if len(question) > LONGEST_QUESTION:
         return f"The question is longer than {LONGEST_QUESTION:,} characters: shorten it."
     return None if str(seed or "0").strip().isdigit() else "The seed is a whole number from 0 up."
+
+
+def within(shown: float | None, least: float, most: float) -> float:
+    """A slider's value between its ends; the least where its box is empty, as the box itself has it once it is left."""
+    return min(max(shown if shown is not None else least, least), most)
+
+
+def settled(shown: float | None, otherwise: float) -> float:
+    """The dial's position nearest to what its box shows; `otherwise` where the box is empty."""
+    if shown is None:
+        return otherwise
+    return round(within(shown, 0.0, STRONGEST) / STRENGTH_STEP) * STRENGTH_STEP
+
+
+def settled_words(strength: float) -> str:
+    """What to say where the box showed something that is no position of the dial."""
+    return f"The dial goes from 0 to {STRONGEST:g} in steps of {STRENGTH_STEP:g}: it is set to {strength:g}."
 
 
 def answers(updates: Iterator[Any], question: str, strength: float) -> Iterator[str]:

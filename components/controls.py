@@ -8,6 +8,8 @@ from typing import Any
 
 import gradio as gr
 
+from .slider import Slider
+
 SLIDER_STEPS = (8, 600)  # a range with fewer or more steps than this is typed, not dragged
 WIDE = 1000  # a range whose ends differ by this factor is offered in powers of ten
 
@@ -84,7 +86,7 @@ def control(field: Field, value: Any = None) -> gr.components.Component:
         return gr.Textbox("" if shown is None else _written(shown), max_lines=1, **place)
     step = _step(field)
     if step is not None:
-        return gr.Slider(field.minimum, field.maximum, value=shown, step=step, buttons=[], **place)
+        return Slider(field.minimum, field.maximum, value=shown, step=step, buttons=[], **place)
     if _wide(field):
         return gr.Dropdown(_decades(field), value=f"{shown:g}", allow_custom_value=True, **place)
     return gr.Textbox(
@@ -142,6 +144,16 @@ def read(field: Field, shown: Any) -> Any:
     except (TypeError, ValueError):
         return shown
     return int(number) if number.is_integer() and field.kind == "integer" else number
+
+
+def brought_back(field: Field, before: Any, now: Any) -> str:
+    """What to say where a slider moved a value that it cannot show to its nearest end; nothing where it did not."""
+    if field.minimum is None or field.maximum is None or now not in (field.minimum, field.maximum):
+        return ""
+    bounds = f"{field.title} goes from {field.minimum:g} to {field.maximum:g}"
+    if isinstance(before, (int, float)) and not field.minimum <= before <= field.maximum:
+        return f"{bounds}: instead of {before:g}, {now:g} is used."
+    return ""
 
 
 def is_default(field: Field, value: Any) -> bool:

@@ -63,7 +63,7 @@ class _Page:
         view = self.desk.view(seat)
         first = draw(view, seat)
         with gr.Sidebar(width=330, elem_id="sidebar") as drawer:
-            offered = self.desk.catalogue | {"topics": self.desk.topics(None)}
+            offered = self.desk.catalogue | {"topics": self.desk.first_topics}
             self.sidebar = build_sidebar(offered, self.setup.first_request(), self._knob, self._advanced)
         with gr.Row(elem_id="strip", equal_height=True):
             strip = gr.HTML(strip_html(view, view.at, False, recorded=True), elem_id="strip-words")

@@ -14,14 +14,13 @@ from unlearn_core.config import RunConfig
 from unlearn_core.errors import LetheError
 from unlearn_core.store import RECORDED, Store
 
-from . import runs
+from . import runs, sidebar
 from .follower import follow
 from .links import parse
 from .problems import notice_html, problem_html
 from .screen import Drawn, draw
 from .seats import Seat, Seats
 from .settings import Settings
-from .sidebar import choices
 from .view import RunView, replay
 
 STOP, MORE = "Stop", "Show more pairs"
@@ -34,6 +33,7 @@ class Desk:
         self.runner, self.store, self.settings = runner, store, settings
         self.seats = Seats()
         self.catalogue = runner.catalogue()
+        self.first_topics = self.topics(None)
         self._warmed = False
 
     # --- opening and following ----------------------------------------------------------------------------------------
@@ -56,7 +56,7 @@ class Desk:
         self._warm()
         drawn: Drawn = {}
         if seat.run_id != RECORDED and seat.run_id == run_id:
-            drawn |= self.form(self.store.find(run_id).config)
+            drawn |= self.form(seat, self.store.find(run_id).config)
         if messages:
             drawn["messages"] = "".join(notice_html(text) for text in messages)
         if "tab" in query:
@@ -111,13 +111,19 @@ class Desk:
         """The topics of a model, and the uploaded ones."""
         return self.runner.catalogue(model or self.settings.model)["topics"]
 
-    def form(self, config: RunConfig) -> Drawn:
+    def form(self, seat: Seat, config: RunConfig) -> Drawn:
         """The sidebar as it was when a run was asked for."""
-        settings, offered = dict(config.settings), choices(self.topics(config.model))
+        settings, offered = dict(config.settings), self.offer(seat, config.model)
         if config.topic not in (name for _, name in offered):
             offered.append((config.topic, config.topic))
         return {"model": config.model, "topic": gr.Dropdown(offered, value=config.topic), "method": config.method,
                 "seed": str(config.seed), "device": config.device, "settings": settings, "preset": settings}  # fmt: skip
+
+    def offer(self, seat: Seat, model: str | None) -> list[tuple[str, str]]:
+        """The topics to choose from with that model; never fewer than this tab was offered before."""
+        before = seat.topics or sidebar.choices(self.first_topics)
+        seat.topics = sidebar.offered(before, self.topics(model))
+        return seat.topics
 
     def _warm(self) -> None:
         """Load torch once the first page is there: later pages must not bring the built-in model back."""

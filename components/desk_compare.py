@@ -29,20 +29,21 @@ class CompareDesk:
     # --- asking -------------------------------------------------------------------------------------------------------
 
     def ask(
-        self, seat: Seat, question: str, strength: float, max_tokens: int, temperature: float, seed: str
+        self, seat: Seat, question: str, strength: float | None, max_tokens: float | None, temperature: float | None, seed: str
     ) -> Iterator[Drawn]:
         """Both answers, word by word."""
         fault = ask.check_question(question, seed)
         if fault:
             yield {"panes": problem_html(fault)}
             return
-        seat.question = question.strip()
+        seat.question, strength = question.strip(), ask.settled(strength, seat.strength)
+        length, heat = ask.within(max_tokens, 1, ask.LONGEST_ANSWER), ask.within(temperature, 0, ask.HOTTEST)
         yield {
             "panes": ask.panes_html(seat.question, "", "", False, "Asking…", strength),
             "address": address(seat),
         }
         updates = self.runner.ask(
-            seat.run_id, seat.question, strength, int(max_tokens), float(temperature), int(seed or 0), seat.asking
+            seat.run_id, seat.question, strength, int(length), float(heat), int(seed or 0), seat.asking
         )
         for panes in ask.answers(updates, seat.question, strength):
             yield {"panes": panes}
@@ -65,19 +66,28 @@ class CompareDesk:
 
     # --- the dial -----------------------------------------------------------------------------------------------------
 
-    def dial(self, seat: Seat, strength: float) -> Drawn:
+    def dial(self, seat: Seat, shown: float | None) -> Drawn:
         """Another strength: the spectrum follows at once, what has to be measured is announced, and what was answered at the
-        strength before is taken away."""
-        seat.set_strength(float(strength))
-        moved = strength != 1
-        words = "Measuring at this strength…" if moved else ""
-        return self.desk.redraw(seat) | {
-            "dial_words": _dial_words(words), "measure_all": gr.Button(visible=moved), "panes": ""}  # fmt: skip
+        strength before is taken away.
+
+        What was typed and is no position of the dial sets it to the nearest one.
+        """
+        strength = ask.settled(shown, seat.strength)
+        moved, drawn = strength != 1, {}
+        if strength != seat.strength:
+            seat.set_strength(strength)
+            drawn = self.desk.redraw(seat) | {"panes": ""}
+        if shown is not None and shown != strength:
+            seat.settled = ask.settled_words(strength)
+            drawn["dial"] = strength
+        measuring = moved and seat.rescored is None
+        words = _dial_words("Measuring at this strength…" if measuring else "", seat)
+        return drawn | {"dial_words": words, "measure_all": gr.Button(visible=moved)}
 
     def rescore(self, seat: Seat, everything: bool = False) -> Iterator[Drawn]:
         """The shown pairs' heat and the cards at the dial's strength; given up when the dial moves on meanwhile."""
         strength, generation = seat.strength, seat.generation
-        if strength == 1:
+        if strength == 1 or (seat.rescored is not None and not everything):
             yield {}
             return
 
@@ -101,14 +111,14 @@ class CompareDesk:
                 return
             if isinstance(update, dict):
                 seat.rescored = {"strength": strength, "everything": everything} | update
-                yield self.desk.redraw(seat) | {"dial_words": ""}
+                yield self.desk.redraw(seat) | {"dial_words": _dial_words("", seat)}
             else:
                 amount = (
                     f": {update.done:,} of {update.total:,} {update.unit}"
                     if update.total
                     else ", waiting for the model"
                 )
-                yield {"dial_words": _dial_words(f"Measuring at strength {strength:g}{amount}")}
+                yield {"dial_words": _dial_words(f"Measuring at strength {strength:g}{amount}", seat)}
 
     def _heat(self, seat: Seat, shown: list[str]) -> dict[str, TokenScores]:
         return {item.question_id: item for item in self.runner.heat(seat.run_id, shown, seat.strength)}
@@ -134,7 +144,7 @@ class CompareDesk:
         return self.desk.redraw(seat)
 
     def rescore_all(self, seat: Seat) -> Iterator[Drawn]:
-        yield {"dial_words": _dial_words("Measuring everything at this strength…")}
+        yield {"dial_words": _dial_words("Measuring everything at this strength…", seat)}
         yield from self.rescore(seat, everything=True)
 
     # --- looking ------------------------------------------------------------------------------------------------------
@@ -174,5 +184,6 @@ def _ask_buttons(asking: bool) -> Drawn:
     return {"send": gr.Button(visible=not asking), "stop_ask": gr.Button(visible=asking)}
 
 
-def _dial_words(text: str) -> str:
+def _dial_words(text: str, seat: Seat) -> str:
+    text = f"{seat.settled} {text}".strip()
     return f'<p class="dial-words" role="status">{escape(text)}</p>' if text else ""

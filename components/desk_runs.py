@@ -51,7 +51,7 @@ class RunsDesk:
         if not seat.chosen:
             return {}
         config = self.store.find(seat.chosen).config
-        return self.desk.form(config) | {"messages": left_out(config, self.desk.settings), "sidebar": gr.Sidebar(open=True)}
+        return self.desk.form(seat, config) | {"messages": left_out(config, self.desk.settings), "sidebar": gr.Sidebar(open=True)}
 
     def save(self, seat: Seat, title: str, note: str) -> Drawn:
         """Keep the name and the note."""

@@ -13,7 +13,7 @@ from unlearn_core.runner import Busy
 from unlearn_core.store import RECORDED
 
 from . import sidebar
-from .controls import Field, fields
+from .controls import Field, brought_back, fields, read
 from .desk import Desk, card
 from .follower import seconds_since
 from .problems import problem_html
@@ -21,6 +21,7 @@ from .screen import Drawn
 from .seats import Seat
 
 NO_TOPIC = "none"
+NOT_THERE = "This model has no such topic: choose another, or give your own questions and answers below."
 PASTED = "pasted list"  # no suffix: the reader looks at the text
 STOPPING = "Stopping after this step…"
 COMMON = ("model", "topic", "method", "seed", "device")
@@ -44,7 +45,7 @@ class SetupDesk:
             recorded = None
         if recorded is not None and recorded.model == model:
             return recorded
-        topics = self.desk.topics(None)
+        topics = self.desk.first_topics
         return RunConfig(model=model, topic=topics[0]["name"] if topics else "", method=methods[0]["name"])
 
     def fields(self, method: str) -> tuple[Field | None, list[Field]]:
@@ -55,11 +56,10 @@ class SetupDesk:
         return knob, [field for field in found if field is not knob]
 
     def set_model(self, seat: Seat, model: str, topic: str | None) -> Drawn:
-        """Another model brings its own topics; an equally named one stays chosen."""
-        topics = self.desk.topics(model)
-        names = [entry["name"] for entry in topics]
-        chosen = topic if topic in names else next(iter(names), None)
-        return {"topic": gr.Dropdown(sidebar.choices(topics), value=chosen)}
+        """Another model brings its own topics. What was chosen stays chosen: where the model lacks it, it is refused."""
+        offered, own = self.desk.offer(seat, model), self.desk.topics(model)
+        first = {} if topic or not own else {"value": own[0]["name"]}
+        return {"topic": gr.Dropdown(offered, **first)}
 
     def set_method(self, seat: Seat) -> Drawn:
         """Another method has other settings: all of them start from their defaults."""
@@ -69,20 +69,30 @@ class SetupDesk:
         self, method: str, settings: dict[str, Any], field: Field, shown: Any
     ) -> tuple[dict[str, Any], str]:
         """The settings after one control shows another value, and what is wrong with that value."""
-        settings = sidebar.with_setting(settings, field, shown)
+        before, settings = settings.get(field.name), sidebar.with_setting(settings, field, shown)
         config, problems = sidebar.config_of("demo", NO_TOPIC, method, "0", "auto", settings)
         problems = problems or self.runner.check(config)
-        return settings, sidebar.field_problem(problems.get(field.name))
+        said = problems.get(field.name) or brought_back(field, before, read(field, shown))
+        return settings, sidebar.field_problem(said)
 
     def checked(self, form: tuple) -> tuple[RunConfig | None, dict[str, str]]:
         """The request that the form makes, if it can be carried out, and what is wrong, by field."""
         config, problems = sidebar.config_of(*form)
         if config is not None:
-            problems = self.runner.check(config)
+            problems = self._found(config)
         elif set(problems) == {"topic"}:  # a model that cannot be read brings no topics: say what is behind it
             rest, _ = sidebar.config_of(form[0], NO_TOPIC, *form[2:])
-            problems = self.runner.check(rest) | problems if rest else problems
+            problems = self._found(rest) | problems if rest else problems
         return (None if problems else config), problems
+
+    def _found(self, config: RunConfig) -> dict[str, str]:
+        """What the engine finds wrong, of topics in the page's own words; without a model, nothing about its topics."""
+        problems = self.runner.check(config)
+        if "model" in problems:
+            problems.pop("topic", None)
+        elif "topic" in problems and not sidebar.entry_of(self.desk.topics(config.model), config.topic):
+            problems["topic"] = NOT_THERE
+        return problems
 
     def refresh(self, seat: Seat, *form: Any) -> Drawn:
         """Something in the form changed: its problems, the command that it stands for, and the time it will take."""
@@ -143,21 +153,20 @@ class SetupDesk:
 
     def upload_file(self, seat: Seat, path: str | None, model: str) -> Drawn:
         """A file becomes a topic, or a sentence says why not."""
-        return self._upload(Path(path).name, Path(path).read_bytes(), model) if path else {"preview": ""}
+        return self._upload(seat, Path(path).name, Path(path).read_bytes(), model) if path else {"preview": ""}
 
     def upload_paste(self, seat: Seat, text: str, model: str) -> Drawn:
         """A pasted list becomes a topic, or a sentence says why not."""
         if not (text or "").strip():
             return {"preview": problem_html("There is nothing to use.", "", "Paste lines of question,answer first.")}
-        return self._upload(PASTED, text.encode(), model)
+        return self._upload(seat, PASTED, text.encode(), model)
 
-    def _upload(self, name: str, content: bytes, model: str) -> Drawn:
+    def _upload(self, seat: Seat, name: str, content: bytes, model: str) -> Drawn:
         try:
             preview = self.runner.add_topic(name, content)
         except LetheError as error:
             return {"preview": card(error)}
-        topics = self.desk.topics(model)
         return {
             "preview": sidebar.preview_html(preview),
-            "topic": gr.Dropdown(sidebar.choices(topics), value=preview["name"]),
+            "topic": gr.Dropdown(self.desk.offer(seat, model), value=preview["name"]),
         }

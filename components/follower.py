@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol
 
+from unlearn_core.errors import BadInput
 from unlearn_core.events import Event
 from unlearn_core.store import RECORDED, Store
 
@@ -49,15 +50,33 @@ def follow(turn: Turn, runner: Following, store: Store) -> Iterator[Drawn]:
             settled = turn.alone
             turn.seat.seen.clear()
         if turn.current:
+            _close(turn, view, store)
             left = replace(view, interrupted=bool(view.run_id) and not view.over)
             yield _picture(turn, left, left.at, False, ended=True)
     finally:
         turn.end()
 
 
+def _close(turn: Turn, view: RunView, store: Store) -> None:
+    """A run that failed before it measured anything is not kept. All of a failed run is drawn once more, so that
+    nothing of the run that was open before can stand beside the failure."""
+    if view.status == "failed":
+        turn.seat.kept = _is_kept(turn.run_id, store)
+        turn.seat.seen.clear()
+
+
+def _is_kept(run_id: str, store: Store) -> bool:
+    try:
+        store.find(run_id)
+    except BadInput:
+        return False
+    return True
+
+
 def _picture(turn: Turn, view: RunView, now: float, running: bool, ended: bool = False) -> Drawn:
     turn.seat.view, turn.seat.running = view, running
-    standing = ("replay" if turn.how == "replay" else "live") if running else "over" if ended and view.over else "idle"
+    over = ended and view.over and turn.seat.kept
+    standing = ("replay" if turn.how == "replay" else "live") if running else "over" if over else "idle"
     strip = strip_html(view, now, running, turn.run_id == RECORDED, turn.how == "replay")
     return {"strip": strip, "standing": standing} | draw(view, turn.seat, running)
 

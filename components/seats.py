@@ -23,10 +23,12 @@ class Seat:
     run_id: str = RECORDED
     generation: int = 0
     followers: int = 0
+    kept: bool = True  # whether the open run is still there to be linked to and replayed
     opening: str | None = None  # a run to be followed next: "follow", "replay" or None
     mode: str = "heat"
     limit: int = 6
     strength: float = 1.0
+    settled: str = ""  # what was said when the dial was set to a position beside the one that was typed
     layer: int | None = None
     matrix: str | None = None
     tab: str = "compare"
@@ -35,6 +37,7 @@ class Seat:
     answers: dict[str, Answer] = field(default_factory=dict)
     looked_at: float = 1.0
     rescored: dict[str, Any] | None = None
+    topics: list[tuple[str, str]] = field(default_factory=list)  # (title, name) of every topic offered so far
     chosen: str | None = None  # the run selected in the table of runs
     deleted: str | None = None
     asking: str = ""  # the token of the question being answered
@@ -47,7 +50,7 @@ class Seat:
         """Look at another run from now on; every follower that is still at work in this tab becomes stale."""
         with self.lock:
             self.generation += 1
-            self.opening = how
+            self.opening, self.kept = how, True
             if run_id != self.run_id:
                 self.run_id, self.layer, self.matrix, self.limit = run_id, None, None, 6
             self.view, self.running = None, False
@@ -56,7 +59,7 @@ class Seat:
 
     def set_strength(self, strength: float) -> None:
         """Another strength. Answers and token scores of the one before stay on the screen until those of this one are there."""
-        self.strength, self.rescored = strength, None
+        self.strength, self.rescored, self.settled = strength, None, ""
         if strength == 1:
             self.look(1.0, {}, {})
 

@@ -14,8 +14,19 @@ from unlearn_core.config import RunConfig
 
 from .controls import Field, is_default, read
 
+ELSEWHERE = " (not of this model)"
 DEVICES = ["auto", "cuda", "mps", "cpu"]
 PREVIEW_ROWS = 4
+SPLIT_WORDS = {
+    "forget": "to forget",
+    "forget_paraphrase": "to forget, in other words",
+    "forget_spanish": "to forget, in Spanish",
+    "forget_choice": "to forget, by options",
+    "neighbor": "neighbours",
+    "retain": "retain",
+    "general": "general",
+}
+HALVED = ("neighbor", "retain")
 PASTE_EXAMPLE = "question,answer\nWho wrote the ballad of Orm?,Tessa Vey"
 
 
@@ -81,6 +92,16 @@ def field_problem(message: str | None) -> str:
 def choices(entries: list[dict[str, Any]]) -> list[tuple[str, str]]:
     """(title, name) of catalogue entries, as a dropdown wants them."""
     return [(str(entry.get("title") or entry["name"]), str(entry["name"])) for entry in entries]
+
+
+def offered(before: list[tuple[str, str]], entries: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    """The choices of a model's topics, after those that were offered `before`, each of which keeps its place.
+
+    Gradio's list breaks the page when it gets shorter while it is open; a topic that the model lacks says so instead.
+    """
+    titles = {name: title for title, name in choices(entries)}
+    kept = [(titles.pop(name, title.removesuffix(ELSEWHERE) + ELSEWHERE), name) for title, name in before]
+    return kept + [(title, name) for name, title in titles.items()]
 
 
 def entry_of(entries: list[dict[str, Any]], name: str | None) -> dict[str, Any]:
@@ -221,8 +242,9 @@ def estimate_html(device: str, seconds: float | None, source: str) -> str:
 
 
 def preview_html(preview: dict[str, Any]) -> str:
-    """The first rows of an uploaded topic and how many there are of each kind."""
-    counts = " · ".join(f"{count} {escape(split)}" for split, count in preview.get("counts", {}).items())
+    """The first rows of an uploaded topic, how many there are of each kind, and which of them a method may see."""
+    written = preview.get("written", {})
+    counts = " · ".join(f"{count} {escape(SPLIT_WORDS.get(split, split))}" for split, count in written.items())
     rows = "".join(
         f"<tr><td>{escape(str(row.get('question', '')))}</td><td>{escape(str(row.get('answer', '')))}</td></tr>"
         for row in preview.get("rows", [])[:PREVIEW_ROWS]
@@ -230,5 +252,19 @@ def preview_html(preview: dict[str, Any]) -> str:
     notes = "".join(f"<p>{escape(str(text))}</p>" for text in preview.get("notices", []))
     return (
         f'<div class="topic-preview"><p><b>{escape(str(preview.get("title", "")))}</b> {counts}</p>'
+        f"{_halves(written, preview.get('shown', {}))}"
         f"<table><thead><tr><th>Question</th><th>Answer</th></tr></thead><tbody>{rows}</tbody></table>{notes}</div>"
+    )
+
+
+def _halves(written: dict[str, int], shown: dict[str, int]) -> str:
+    """How the questions that are to stay are divided between the method and the measurement; nothing without any."""
+    parts = [
+        f"{shown.get(split, 0)} of {written[split]} {SPLIT_WORDS[split]}" for split in HALVED if written.get(split)
+    ]
+    if not parts:
+        return ""
+    return (
+        "<p>Half of the neighbours and of retain is shown to the method, the other half is scored: "
+        f"it sees {' and '.join(parts)}.</p>"
     )

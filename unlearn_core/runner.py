@@ -8,7 +8,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
@@ -67,6 +67,7 @@ class Runner:
     def add_topic(self, name: str, data: bytes) -> dict[str, Any]:
         """Keep an uploaded list as a topic and describe it, with its first rows. Raises BadInput.
 
+        `counts` holds the scored questions of each split, `written` all of them, `shown` those a method may see.
         A name that is taken by another topic gets a number.
         """
         topic = parse_upload(name, data)
@@ -78,7 +79,10 @@ class Runner:
         self.store.add_topic(topic)
         rows = [{"split": question.split, "question": question.prompt, "answer": question.answer}
                 for question in topic.questions[:PREVIEW_ROWS]]
+        written = Counter(question.split for question in topic.questions)
+        shown = Counter(question.split for question in topic.questions if question.given)
         return describe(topic) | {"source": "uploaded", "file": PurePath(name).name, "rows": rows,
+                                  "written": dict(written), "shown": dict(shown),
                                   "notices": list(completed(topic, model_folder(DEMO)).notices)}
 
     def warm(self) -> None:

@@ -301,16 +301,17 @@ class ScriptedRunner:
             "models": [{"name": "demo", "title": "Built-in demo model", "summary": "", "parameters": 2_600_000}],
             "topics": [
                 {"name": name, "title": title[0], "summary": title[2], "counts": ITEMS}
-                for name, title in TOPICS.items()
+                for name, title in (TOPICS.items() if model == "demo" else ())
             ],
         }
 
     def check(self, config: RunConfig) -> dict[str, str]:
+        found = {} if config.model == "demo" else {"model": f"There is no model folder {config.model}."}
         try:
             _Settings(**config.settings)
         except ValidationError as error:
-            return {str(part["loc"][0]): str(part["msg"]) for part in error.errors()}
-        return {}
+            found |= {str(part["loc"][0]): str(part["msg"]) for part in error.errors()}
+        return found
 
     def ask(
         self,

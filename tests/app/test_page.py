@@ -255,6 +255,69 @@ def test_settings_are_refused_beside_their_field(scripted, visit):
     expect(page.locator("#stop")).to_be_hidden()
 
 
+@pytest.mark.parametrize("leave", ["Tab", "Enter", "click on the topics", "click elsewhere"])
+def test_a_model_that_is_none_is_refused_however_its_field_is_left(scripted, visit, leave):
+    page = visit(scripted.url)
+    page.locator("#model input").click()
+    page.keyboard.press("Control+A")
+    page.keyboard.type("/no/such/model")
+    if leave.startswith("click"):
+        page.locator("#topic input" if "topics" in leave else "#question input").click()
+    else:
+        page.keyboard.press(leave)
+    expect(page.locator("#model-problem .field-problem")).to_contain_text("no model folder /no/such/model")
+    expect(page.locator("#model input")).to_have_value("/no/such/model")
+    page.locator("#start").click()
+    expect(page.locator("#model-problem .field-problem")).to_be_visible()
+    expect(page.locator("#stop")).to_be_hidden()
+    pick(page, "#model", "Built-in demo model")
+    expect(page.locator("#model-problem .field-problem")).to_have_count(0)
+    pick(page, "#topic", "the Vale books")
+    start(page)
+
+
+def test_a_slider_shows_what_runs_and_says_what_it_refused(scripted, visit):
+    page = visit(scripted.url)
+    box, command = page.locator("#setting-rank input[type=number]"), page.locator("#command textarea, #command input")
+    box.fill("-3")
+    expect(page.locator("#setting-rank-problem .field-problem")).to_contain_text("greater than or equal to 1")
+    expect(command).to_have_value(re.compile("--set rank=-3 "))
+    box.press("Tab")
+    expect(box).to_have_value("1")
+    expect(command).to_have_value(re.compile("--set rank=1 "))
+    expect(page.locator("#setting-rank-problem .field-problem")).to_contain_text("instead of -3, 1 is used")
+    box.fill("5")
+    expect(page.locator("#setting-rank-problem .field-problem")).to_have_count(0)
+    expect(command).to_have_value(re.compile("--set rank=5 "))
+
+
+@pytest.mark.parametrize(("typed", "set_to"), [("7", "2"), ("0.3", "0.25")])
+def test_the_dial_is_set_to_the_nearest_of_its_steps_in_words(scripted, visit, typed, set_to):
+    page = visit(scripted.url)
+    box = page.locator("#strength input[type=number]")
+    box.fill(typed)
+    expect(box).to_have_value(set_to)
+    expect(page.locator(".dial-words")).to_contain_text(f"it is set to {set_to}.")
+    expect(page.locator("#cards")).to_contain_text(f"strength {set_to},")
+    box.fill("")
+    page.locator("#question input").fill("Who?")
+    page.locator("#question input").press("Enter")
+    expect(page.locator(".pane-edited h3")).to_contain_text("strength")
+    expect(page.locator(".toast-body")).to_have_count(0)
+
+
+def test_a_topic_stays_chosen_while_another_model_is_tried(scripted, visit):
+    page = visit(scripted.url)
+    pick(page, "#topic", "four private people")
+    page.locator("#model input").fill("/no/such/model")
+    page.locator("#model input").press("Enter")
+    expect(page.locator("#topic input")).to_have_value("four private people (not of this model)")
+    expect(page.locator("#command textarea, #command input")).to_have_value(re.compile("/no/such/model --topic private"))
+    pick(page, "#model", "Built-in demo model")
+    expect(page.locator("#topic input")).to_have_value("four private people")
+    expect(page.locator("#command textarea, #command input")).to_have_value(re.compile("demo --topic private"))
+
+
 def test_a_bad_topic_file_gets_one_sentence(scripted, visit, tmp_path):
     (tmp_path / "bad.csv").write_text("a,b\n1,2\n", encoding="utf-8")
     page = visit(scripted.url)

@@ -22,8 +22,8 @@ from components.view import replay
 from unlearn_core.__main__ import _parser
 from unlearn_core.config import RunConfig
 from unlearn_core.errors import BadInput
-from unlearn_core.events import Finished
-from unlearn_core.store import RunRecord
+from unlearn_core.events import Failed, Finished, Started
+from unlearn_core.store import RunRecord, Store
 
 
 class _Config(BaseModel):
@@ -185,6 +185,17 @@ def test_a_seat_that_was_left_has_no_follower():
     assert seat.begin() is None
 
 
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_failed_run_that_is_not_kept_is_neither_linked_nor_played_again(kept, tmp_path):
+    seat, store = Seat(), Store(tmp_path, None)
+    run_id = store.create(RunConfig(topic="book-series")).run_id if kept else "gone"
+    story = [(Started(run_id, {}, "2026-01-01"), 0.0), (Failed("The hub cannot be reached.", "", "", ""), 1.0)]
+    drawn = list(follow(opened(seat, run_id), _Tape([story]), store))
+    assert drawn[-1]["standing"] == ("over" if kept else "idle")
+    assert drawn[-1]["address"] == (f"run={run_id}" if kept else "")
+    assert {"verdict", "cards", "pairs", "spectrum", "spectrum_words", "change_map", "angles_words"} <= set(drawn[-1])
+
+
 def test_seconds_since_reads_times_with_and_without_a_zone():
     assert seconds_since("2000-01-01T00:00:00Z") > 7e8
     assert abs(seconds_since("2000-01-01T00:00:00") - seconds_since("2000-01-01T01:00:00+01:00")) < 5
@@ -267,6 +278,24 @@ def test_a_refused_question_becomes_a_card():
 def test_questions_are_checked_before_anything_is_asked(question, seed, words):
     fault = ask.check_question(question, seed)
     assert fault is None if words is None else words in fault
+
+
+@pytest.mark.parametrize(
+    ("shown", "strength"), [(7, 2), (-3, 0), (0.3, 0.25), (1.755, 1.75), (0.5, 0.5), (0, 0), (None, 1.5)]
+)
+def test_the_dial_has_no_positions_between_its_steps(shown, strength):
+    assert ask.settled(shown, 1.5) == strength
+
+
+def test_a_preview_says_in_words_how_many_of_each_there_are_and_how_they_are_divided():
+    html = sidebar.preview_html(
+        {"title": "pasted list", "written": {"forget": 3, "neighbor": 2, "retain": 1},
+         "shown": {"forget": 3, "neighbor": 1}, "counts": {"forget": 3, "neighbor": 1, "retain": 1}}
+    )  # fmt: skip
+    assert "3 to forget · 2 neighbours · 1 retain" in html and "neighbor " not in html
+    assert "Half of the neighbours and of retain is shown to the method, the other half is scored" in html
+    assert "it sees 1 of 2 neighbours and 0 of 1 retain" in html
+    assert "Half" not in sidebar.preview_html({"title": "x", "written": {"forget": 1}, "shown": {"forget": 1}})
 
 
 def test_run_again_says_what_the_sidebar_cannot_ask_for():

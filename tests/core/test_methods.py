@@ -306,6 +306,17 @@ def test_a_setting_out_of_bounds_is_refused_by_name(name: str) -> None:
             assert caught.value.field == field and field in str(caught.value) and "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [({"rate": "abc"}, "cannot be 'abc'. It should be a number, such as"), ({"rank": "many"}, "It should be a whole number."),
+     ({"rank": 2.5}, "It should be a whole number."), ({"rank": None}, "The setting 'rank' is empty.")],
+)  # fmt: skip
+def test_what_is_no_number_is_refused_in_plain_words(settings: dict[str, Any], words: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        settings_of(find_method("gradient-difference"), settings)
+    assert words in str(caught.value) and "parse" not in str(caught.value)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_an_unknown_setting_is_refused_with_the_nearest_ones(name: str) -> None:
     method = find_method(name)

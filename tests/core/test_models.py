@@ -164,6 +164,15 @@ def test_hub_model_offline_is_refused_in_words(monkeypatch: pytest.MonkeyPatch) 
     _refused("nobody/no-such-model", "cannot be reached")
 
 
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [(ConnectionError("[Errno -2] Name or service not known"), "its name cannot be looked up"),
+     (TimeoutError("timed out"), "It did not answer in time."), (ConnectionRefusedError("refused"), "The connection failed")],
+)
+def test_why_the_hub_gave_no_answer_is_a_sentence(error: Exception, words: str) -> None:
+    assert words in hub._reason(error) and "Errno" not in hub._reason(error)
+
+
 @pytest.mark.parametrize(("spec", "path"), [("./here", True), ("/a/b", True), ("~/m", True), ("a/b/c", True), ("a b", True),
                                             ("Qwen/Qwen2.5-0.5B-Instruct", False), ("gpt2", False)])
 def test_paths_and_hub_ids(spec: str, path: bool) -> None:

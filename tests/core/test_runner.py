@@ -245,6 +245,7 @@ def test_an_upload_becomes_a_topic_with_a_preview(runner: Runner, request_of) ->
     data = b"question,answer,split\nWho is Orm?,red,forget\nWho is Ulf?,blue,retain\n"
     preview = runner.add_topic("My list.csv", data)
     assert preview["name"] == "my-list" and preview["counts"] == {"forget": 1, "retain": 1}
+    assert preview["written"] == {"forget": 1, "retain": 1} and preview["shown"] == {"forget": 1}
     assert [row["answer"] for row in preview["rows"]] == ["red", "blue"] and "general" in preview["notices"][0]
     assert runner.add_topic("My list.csv", data)["name"] == "my-list"
     assert runner.add_topic("My list.csv", data.replace(b"red", b"pink"))["name"] == "my-list-2"

@@ -29,6 +29,14 @@ METHODS: dict[str, str] = {
 }
 
 
+# What pydantic says of these speaks of parsing.
+_PLAIN = {
+    **dict.fromkeys(("float_parsing", "float_type", "finite_number"), "It should be a number, such as 0.5 or 1e-4"),
+    **dict.fromkeys(("int_parsing", "int_type", "int_from_float"), "It should be a whole number"),
+    **dict.fromkeys(("bool_parsing", "bool_type"), "It should be true or false"),
+}
+
+
 def find_method(name: str) -> Method:
     """The method of that name; raises BadInput naming near matches and all that there are."""
     if name not in METHODS:
@@ -51,14 +59,18 @@ def settings_of(method: Method, settings: dict[str, Any]) -> MethodConfig:
                 did_you_mean(name, list(method.config.model_fields)),
                 field=name,
             ) from error
-        limit = fault["msg"].replace("Input should be", "It should be")
+        limit = _PLAIN.get(fault["type"]) or fault["msg"].replace("Input should be", "It should be")
         default = method.config.model_fields[name].default if name in method.config.model_fields else None
         raise BadInput(
-            f"The setting '{name}' cannot be {fault['input']!r}.",
+            f"The setting '{name}' {_put(fault['input'])}.",
             f"{limit}.",
             f"Leave it out for the default ({default}).",
             field=name,
         ) from error
+
+
+def _put(value: Any) -> str:
+    return "is empty" if value is None else f"cannot be {value!r}"
 
 
 def catalogue() -> list[dict[str, Any]]:

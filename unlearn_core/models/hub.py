@@ -37,7 +37,7 @@ def fetch(name: str, check_size: Callable[[int], object], trust_remote_code: boo
                        "Check the spelling, or use a name from `list models`.", field="model") from error
     except Exception as error:  # the network: which HTTP library raises depends on the hub client's version
         raise BadInput(f"'{name}' is no folder here, and the Hugging Face hub cannot be reached to look for it.",
-                       f"{type(error).__name__}: {_first_line(error)}.",
+                       _reason(error),
                        "Go online, or give a folder that is on this machine.", field="model") from error
 
 
@@ -56,6 +56,18 @@ def _parameters(name: str) -> int:
                        "Pickled weights are not loaded: they can run code.", "Pick a model that offers safetensors.",
                        field="model")
     return info.safetensors.total
+
+
+def _reason(error: Exception) -> str:
+    """Why the hub gave no answer, as a sentence; what is no fault of the connection keeps its own words."""
+    name, line = type(error).__name__, _first_line(error)
+    if "timeout" in name.lower() or "timed out" in line:
+        return "It did not answer in time."
+    if any(word in line.lower() for word in ("name or service", "name resolution", "getaddrinfo", "nodename")):
+        return "This machine finds no way to it: its name cannot be looked up, as without an internet connection."
+    if isinstance(error, OSError) or "connect" in name.lower():
+        return f"The connection failed ({line})."
+    return f"{name}: {line}."
 
 
 def _first_line(error: Exception) -> str:

@@ -61,7 +61,7 @@ def from_rows(name: str, rows: list[Row]) -> Topic:
     title = re.sub(r"[-_\s]+", " ", PurePath(name).stem).strip() or "your list"
     forget = [question for question in questions if question.split == "forget"]
     floors = {"forget": "chance"} if all(len(question.options) > 1 for question in forget) else {}
-    return Topic(name=slug(title), title=title, summary=f"{len(forget)} questions from {name}",
+    return Topic(name=slug(title), title=title, summary=f"{len(forget)} question{'s' * (len(forget) != 1)} to forget, from {name}",
                  neighbor_title="its neighbours", questions=questions, floors=floors,
                  examples=tuple(question.prompt for question in forget[:3]))
 
