@@ -102,6 +102,7 @@ class SetupDesk:
             "command": self.desk.settings.command(config) if config else "",
             "estimate": self._estimate(config),
             "topic_words": sidebar.topic_words(self.desk.topics(form[0]), form[1]),
+            "method_words": sidebar.method_words(self.desk.catalogue["methods"], form[2]),
         }
 
     def start(self, seat: Seat, *form: Any) -> Drawn:

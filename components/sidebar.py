@@ -42,6 +42,7 @@ class Sidebar:
     topic: gr.Dropdown
     topic_problem: gr.HTML
     topic_words: gr.HTML
+    method_words: gr.HTML
     method: gr.Dropdown
     method_problem: gr.HTML
     seed: gr.Textbox
@@ -115,6 +116,23 @@ def topic_words(entries: list[dict[str, Any]], name: str | None) -> str:
     return f'<p class="topic-words">{escape(str(entry.get("summary", "")))}</p>' if entry.get("summary") else ""
 
 
+def method_choices(entries: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    """(title and family, name) of every method, families together, as the catalogue has them."""
+    return [
+        (f"{title} · {entry_of(entries, name)['family_title']}" if "family_title" in entry_of(entries, name) else title, name)
+        for title, name in choices(entries)
+    ]
+
+
+def method_words(entries: list[dict[str, Any]], name: str | None) -> str:
+    """What the chosen method does, its paper, what it needs and what it costs."""
+    entry = entry_of(entries, name)
+    said = [str(entry[key]) for key in ("summary", "paper") if entry.get(key)]
+    said += [f"{word}: {entry[key]}" for key, word in (("access", "Needs"), ("cost", "Costs")) if entry.get(key)]
+    lines = "<br>".join(escape(text) for text in said)
+    return f'<p class="topic-words">{lines}</p>' if said else ""
+
+
 def config_of(
     model: str, topic: str, method: str, seed: str, device: str, settings: dict[str, Any]
 ) -> tuple[RunConfig | None, dict[str, str]]:
@@ -175,7 +193,9 @@ def _choices(catalogue: dict[str, list[dict[str, Any]]], first: RunConfig) -> di
     parts["topic_words"] = gr.HTML(topic_words(topics, topic))
     parts["topic_problem"] = problem_slot("topic")
     parts |= _own_topic()
-    parts["method"] = gr.Dropdown(choices(catalogue["methods"]), value=first.method, label="Method", elem_id="method")
+    methods = catalogue["methods"]
+    parts["method"] = gr.Dropdown(method_choices(methods), value=first.method, label="Method", elem_id="method")
+    parts["method_words"] = gr.HTML(method_words(methods, first.method), elem_id="method-words")
     parts["method_problem"] = problem_slot("method")
     return parts
 

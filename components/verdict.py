@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from html import escape
 
-from unlearn_core.events import Measured
+from unlearn_core.events import EditReady, Measured
 
 from .cards import cards_html
 from .findings import (
@@ -27,6 +27,8 @@ from .view import RunView
 
 __all__ = ["Part", "Verdict", "cards_html", "verdict", "verdict_html"]
 
+_KINDS = {"layers": "added layers", "prompt": "a context before every question", "decoding": "combined decoding",
+          "dense": "all weights", "stack": "several edits"}
 TONES = {"good": "As intended", "mixed": "With reservations", "bad": "Not as intended", "partial": "Stopped early",
          "running": "Running", "failed": "Failed", "unmeasured": "Not measured", "empty": "No run is open"}
 
@@ -186,6 +188,14 @@ def _part_html(part: Part) -> str:
     return f'<strong class="lt-{part.role}">{text}</strong>' if part.role else text
 
 
+def _size(edit: EditReady) -> list[str]:
+    """What kind of change it is, and how large."""
+    kind = _KINDS.get(edit.kind, f"rank {edit.rank}")
+    values = f"{kind}, {count(edit.trained)} values" if edit.trained else kind
+    change = [] if edit.relative_change is None else [f"change {percent(edit.relative_change)} of the weights"]
+    return [values, *change]
+
+
 def _saved(strength: float) -> str:
     return "" if strength == 1 else f" · the saved result, at strength 1; the dial stands at {strength:g}"
 
@@ -197,8 +207,7 @@ def _small(view: RunView) -> str:
     if config.get("seed") is not None:
         parts.append(f"seed {config['seed']}")
     if edit is not None:
-        parts.append(f"rank {edit.rank}, {count(edit.trained)} values")
-        parts.append(f"change {percent(edit.relative_change)} of the weights")
+        parts += _size(edit)
     if view.over:
         parts.append(duration(view.end.seconds if hasattr(view.end, "seconds") else view.at))
     asked = sum(item.n for item in view.after.values())

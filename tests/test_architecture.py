@@ -19,8 +19,8 @@ LONGEST_FUNCTION = 60  # lines, docstring included
 PACKAGES = ("unlearn_core", "components", "benchmarks")
 
 PAGE_MAY_USE = ("config", "events", "errors", "topics.topic", "runner", "store")
-METHOD_MAY_USE = ("methods.base", "objectives", "training", "stand_ins", "edits", "subspace", "activations", "spectra",
-                  "events", "errors")
+METHOD_MAY_USE = ("methods.base", "topics.topic", "models.prompts", "objectives", "training", "stand_ins", "edits", "subspace",
+                  "activations", "spectra", "events", "errors")
 HEAVY = ("torch", "transformers", "peft", "safetensors", "accelerate", "datasets", "sklearn", "scipy")
 PURE = ("unlearn_core.subspace", "unlearn_core.objectives", "unlearn_core.evaluation.intervals",
         "unlearn_core.evaluation.judging", "unlearn_core.evaluation.removal",
@@ -34,8 +34,8 @@ NETWORK = ("requests", "httpx", "aiohttp", "websockets", "socket", "ssl", "http"
            "huggingface_hub", "gradio_client")
 RUN_FILES = {"events.jsonl", "summary.json", "edit.safetensors"}
 # Who may write files at all: the store with its lock, and what writes one file at a path that it is given.
-WRITERS = ("unlearn_core.store", "unlearn_core.locks", "unlearn_core.edits.low_rank", "unlearn_core.topics.reader",
-           "unlearn_core.evaluation.references", "unlearn_core.demo.build", "benchmarks")
+WRITERS = ("unlearn_core.store", "unlearn_core.locks", "unlearn_core.edits.edit", "unlearn_core.topics.reader",
+           "unlearn_core.evaluation.references", "unlearn_core.demo.build", "unlearn_core.methods.__main__", "benchmarks")
 WRITES = {"write_text", "write_bytes", "mkdir", "unlink", "rmdir", "touch", "rename", "rmtree", "copytree", "copyfile",
           "move", "save_file", "save_pretrained", "symlink_to", "makedirs", "removedirs", "mkdtemp",
           "NamedTemporaryFile"}
@@ -128,7 +128,7 @@ CORE = [module for module in MODULES.values() if module.within("unlearn_core")]
 PAGE = [module for module in MODULES.values() if module.within("components")]
 PRODUCT = [*CORE, *PAGE, MODULES["app"]]
 METHODS = [module for module in CORE if module.within("unlearn_core.methods")
-           and module.path.stem not in ("__init__", "base")]
+           and module.path.stem not in ("__init__", "__main__", "base")]
 PURE_MODULES = [module for module in MODULES.values() if module.within(*PURE)]
 
 

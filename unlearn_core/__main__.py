@@ -1,4 +1,4 @@
-"""The headless command: run | list | evaluate. The same engine as the page; standard output is for results only."""
+"""The headless command: run | list | evaluate | race. The same engine as the page; standard output is for results only."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO  # noqa: E402
 
 from pydantic import ValidationError  # noqa: E402
 
+from . import race  # noqa: E402
 from .allocator import keep_freed_memory  # noqa: E402
 from .config import SPLITS, RunConfig  # noqa: E402
 from .errors import BadInput, LetheError, Stopped  # noqa: E402
@@ -84,7 +85,8 @@ def stop_signals() -> Iterator[threading.Event]:
 # --- run ------------------------------------------------------------------------------------------------------------
 
 def _run(options: argparse.Namespace, stop: threading.Event) -> tuple[int, Any, str]:
-    config, store = _config(options), Store(options.runs_dir)
+    settings = dict(_setting(text) for text in options.set)
+    config, store = _config(options, options.method, settings), Store(options.runs_dir)
     refuse(config, store)
     folder = store.create(config)
     try:
@@ -115,10 +117,9 @@ def _failed(end: Failed, store: Store, run_id: str) -> tuple[int, Any, str]:
     return FAILED, record.summary, f"failed: {run_id}"
 
 
-def _config(options: argparse.Namespace) -> RunConfig:
-    settings = dict(_setting(text) for text in options.set)
+def _config(options: argparse.Namespace, method: str, settings: dict[str, Any]) -> RunConfig:
     try:
-        return RunConfig(model=options.model, topic=options.topic, method=options.method, settings=settings,
+        return RunConfig(model=options.model, topic=options.topic, method=method, settings=settings,
                          seed=options.seed, edits=tuple(options.edit), device=options.device, dtype=options.dtype)
     except ValidationError as error:
         fault = error.errors()[0]
@@ -183,6 +184,27 @@ def _figure(value: float | None) -> str:
     return "n/a" if value is None else f"{value:.3f}"
 
 
+# --- race -----------------------------------------------------------------------------------------------------------
+
+def _race(options: argparse.Namespace, stop: threading.Event) -> tuple[int, Any, str]:
+    store, budget = Store(options.runs_dir), race.budget_of(options.mode, options.budget)
+    names = [name.strip() for name in options.methods.split(",") if name.strip()]
+    first = _config(options, names[0] if names else "unlearn", {})
+    configs = race.entrants(first, names, [_setting(text) for text in options.set])
+    for config in configs:
+        refuse(config, store)
+    track = race.Track(_bench(store, options), store, stop.is_set, Report().show, budget)
+    found: list[race.Row] = []
+    with contextlib.suppress(Stopped):  # what was reached is printed all the same
+        track.warm(configs[0])
+        for row in race.rows(configs, track.run, stop.is_set):
+            found.append(row)
+    body = race.document(configs, options.mode, budget, found, track.summary, time.monotonic() - STARTED)
+    if body["status"] == "stopped":
+        return STOPPED, body, race.table(body)
+    return DONE if any(row["status"] == "done" for row in found) else FAILED, body, race.table(body)
+
+
 # --- list and evaluate ----------------------------------------------------------------------------------------------
 
 def _list(options: argparse.Namespace, stop: threading.Event) -> tuple[int, Any, str]:
@@ -208,11 +230,11 @@ def _evaluate(options: argparse.Namespace, stop: threading.Event) -> tuple[int, 
     folder = model_folder(options.model)
     found = completed(find_topic(options.topic, folder, store.uploads), folder)
     paths = [edit_file(spec, store) for spec in options.edit]
-    from .edits.low_rank import LowRankEdit
+    from .edits.kinds import load_edit
 
     bench = _bench(store, options)
     loaded = bench.load(options.model, options.device, options.dtype)
-    edits = [LowRankEdit.load(path) for path in paths]
+    edits = [load_edit(path) for path in paths]
     for notice in found.notices:
         print(notice, file=sys.stderr)
     report = Report()
@@ -233,7 +255,7 @@ def _bench(store: Store, options: argparse.Namespace) -> Workbench:
 
 def _parser() -> Parser:
     parser = Parser(prog="python -m unlearn_core", description="Unlearn a topic, measure it, look at it.")
-    commands = parser.add_subparsers(title="commands", required=True, metavar="run | list | evaluate")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="run | list | evaluate | race")
     run = commands.add_parser("run", help="unlearn a topic and measure before and after")
     _add_model(run)
     run.add_argument("--method", default="unlearn", help="a method's name (see list methods)")
@@ -247,16 +269,28 @@ def _parser() -> Parser:
     evaluate = commands.add_parser("evaluate", help="measure a model, or a run's edit on it, on a topic")
     _add_model(evaluate)
     evaluate.set_defaults(command=_evaluate)
-    for command in (run, listing, evaluate):
+    _add_race(commands.add_parser("race", help="several methods on one topic, one after another"))
+    for command in commands.choices.values():
         command.add_argument("--runs-dir", type=Path, default=Path(RUNS_DIR), help="where runs are kept")
         command.add_argument("--json", action="store_true", help="print one JSON document")
     return parser
 
 
-def _add_model(parser: argparse.ArgumentParser) -> None:
+def _add_race(parser: argparse.ArgumentParser) -> None:
+    _add_model(parser, edits=False)
+    parser.add_argument("--methods", default="", metavar="A,B,C", help="which methods, all by default")
+    parser.add_argument("--mode", default=race.DEFAULTS, choices=race.MODES, help="how far each method goes")
+    parser.add_argument("--budget", type=float, help=f"for equal damage: KL on kept text, nats ({race.BUDGET})")
+    parser.add_argument("--set", action="append", default=[], metavar="METHOD.KEY=VALUE", help="a setting of a method")
+    parser.add_argument("--seed", type=int, default=0, help="seeds the methods only")
+    parser.set_defaults(command=_race, edit=[])
+
+
+def _add_model(parser: argparse.ArgumentParser, edits: bool = True) -> None:
     parser.add_argument("--model", default=DEMO, help="'demo', a local folder or a hub id")
     parser.add_argument("--topic", required=True, help="a topic's name, or a file with questions and answers")
-    parser.add_argument("--edit", action="append", default=[], metavar="RUN", help="an earlier run underneath")
+    if edits:
+        parser.add_argument("--edit", action="append", default=[], metavar="RUN", help="an earlier run underneath")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
     parser.add_argument("--dtype", default="auto", choices=("auto", "float32", "bfloat16", "float16"))
     parser.add_argument("--trust-remote-code", action="store_true", help="run Python code that a model brings")

@@ -1,4 +1,6 @@
-"""Second moments of what flows into each linear map, over chosen texts. Knows modules and rows; not what they mean."""
+"""What flows into each linear map and back out of it, over chosen texts: second moments of inputs, gradients of weights.
+
+Knows modules and rows; not what they mean."""
 
 from __future__ import annotations
 
@@ -83,3 +85,47 @@ class _Gatherer:
             self._sums[name] = self._sums[name] + outer if name in self._sums else outer
 
         return gather
+
+
+class WeightGradients:
+    """Gradients of losses by the weights of linear maps, without a weight that asks for them: inside the block every pass
+    leaves what flowed in, and `of` multiplies it with what flows back, dL/dW = sum over tokens of g x^T.
+
+    Padding on the right adds nothing where the loss leaves it out: nothing flows back there.
+    """
+
+    def __init__(self, model: nn.Module, names: Sequence[str] | None = None) -> None:
+        places = linears(model)
+        self._places = {name: places[name] for name in (places if names is None else names)}
+        self._passes: list[tuple[str, Tensor, Tensor]] = []
+        self._handles: list = []
+
+    def __enter__(self) -> WeightGradients:
+        self._handles = [place.register_forward_hook(self._hook(name)) for name, place in self._places.items()]
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for handle in self._handles:
+            handle.remove()
+        self._passes = []
+
+    def of(self, loss: Tensor, again: bool = False) -> dict[str, Tensor]:
+        """name -> (out, in), float32. `again`: the same passes will be asked for another loss."""
+        flows = torch.autograd.grad(loss, [output for _, _, output in self._passes], retain_graph=again, allow_unused=True)
+        found = {
+            name: torch.zeros(place.weight.shape, device=place.weight.device) for name, place in self._places.items()
+        }
+        for (name, x, _), g in zip(self._passes, flows, strict=True):
+            if g is not None:
+                found[name] += g.flatten(0, -2).float().T @ x.flatten(0, -2).float()
+        if not again:
+            self._passes = []
+        return found
+
+    def _hook(self, name: str) -> Callable:
+        def record(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+            if not output.requires_grad:
+                output.requires_grad_()
+            self._passes.append((name, inputs[0].detach(), output))
+
+        return record

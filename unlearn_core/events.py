@@ -188,12 +188,13 @@ class Overlap:
 
 @dataclass(frozen=True, slots=True)
 class EditReady:
-    """The edit was saved and loaded again. `relative_change`: Frobenius norm of the change over that of the weights."""
+    """The edit was saved and loaded again. `relative_change`: Frobenius norm of the change over that of the weights, None
+    where no weight changes."""
 
     kind: str
     rank: int
     trained: int
-    relative_change: float
+    relative_change: float | None
     bytes: int
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from .batching import Cancelled, OnBatch, by_length, never, pad_left
 from .edits.attach import Attachment
-from .edits.low_rank import LowRankEdit
+from .edits.edit import Edit
 from .errors import BadInput, Stopped
 from .models.loading import LoadedModel
 from .models.prompts import encode_prompt, end_ids
@@ -63,7 +63,7 @@ def generate(loaded: LoadedModel, prompts: Sequence[Sequence[int]], max_tokens: 
     return answers
 
 
-def stream_pair(loaded: LoadedModel, edit: LowRankEdit | None, question: str, strength: float = 1.0,
+def stream_pair(loaded: LoadedModel, edit: Edit | None, question: str, strength: float = 1.0,
                 max_tokens: int = 60, temperature: float = 0.0, seed: int = 0,
                 cancelled: Cancelled = never) -> Iterator[PairChunk]:
     """The original's and the unlearned model's answers to one question, together, one chunk a token.
@@ -72,12 +72,13 @@ def stream_pair(loaded: LoadedModel, edit: LowRankEdit | None, question: str, st
     distributions give equal answers. Ends when both have ended, at `max_tokens`, or on `cancelled()`. The edit is
     switched on only while the model computes, never between chunks.
     """
-    prompt = encode_prompt(loaded.tokenizer, question)
-    check_length(loaded, len(prompt) and len(prompt) + max_tokens)
+    prompts = [encode_prompt(loaded.tokenizer, question, turns)
+               for turns in ((), edit.turns(strength) if edit is not None else ())]
+    check_length(loaded, len(prompts[0]) and max(map(len, prompts)) + max_tokens)
     ends = end_ids(loaded.tokenizer, loaded.model)
     switched_on = Attachment(loaded.model, edit, strength, slice(1, 2))
     texts = (_GrowingText(loaded.tokenizer), _GrowingText(loaded.tokenizer))
-    steps = _Steps(loaded, [prompt, prompt])
+    steps = _Steps(loaded, prompts)
     noise = _Noise(temperature, [seed]) if temperature > 0 else None
     done, started = [False, False], time.perf_counter()
     for count in range(1, max_tokens + 1):

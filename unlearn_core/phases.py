@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 
 from .config import RunConfig
 from .edits.attach import attached
-from .edits.low_rank import LowRankEdit
+from .edits.edit import Edit
+from .edits.kinds import load_edit
+from .edits.stack import stack
 from .errors import Stopped
 from .evaluation.intervals import wilson
 from .evaluation.measure import Measurement, live_sample, measure, quick_accuracy
@@ -48,7 +50,8 @@ Load = Callable[[str, str, str], LoadedModel]
 class Job:
     """A run that was asked for, and what it needs. `started`: time.monotonic() at the start that `seconds` count from.
 
-    `tell` receives `Progress` from inside long steps, in the thread that iterates `run`.
+    `tell` receives `Progress` from inside long steps, in the thread that iterates `run`. `adapt` may put something around
+    the method's `fit`, as a race does that stops it early.
     """
 
     config: RunConfig
@@ -59,6 +62,7 @@ class Job:
     load: Load = load
     originals: Originals | None = None
     tell: Callable[[Event], None] = lambda event: None
+    adapt: Callable[[Method], Method] = lambda method: method
     results: Results = field(init=False)
 
     def __post_init__(self) -> None:
@@ -91,13 +95,13 @@ class Underway:
     settings: MethodConfig
     loaded: LoadedModel
     topic: Topic
-    under: LowRankEdit | None
+    under: Edit | None
 
 
 def prepare(job: Job, method: Method, settings: MethodConfig) -> Underway:
     folder = model_folder(job.config.model)
     found = completed(find_topic(job.config.topic, folder, job.store.uploads), folder)
-    under = [LowRankEdit.load(edit_file(spec, job.store)) for spec in job.config.edits]
+    under = [load_edit(edit_file(spec, job.store)) for spec in job.config.edits]
     loaded = job.load(job.config.model, job.config.device, job.config.dtype)
     check(job)
     for edit in under:
@@ -106,7 +110,7 @@ def prepare(job: Job, method: Method, settings: MethodConfig) -> Underway:
     job.results.parameters = loaded.parameters
     job.results.reference = load_reference(loaded.folder, found.topic)
     job.results.notices = [*found.notices, *_limits(job.results, len(under))]
-    return Underway(job, method, settings, loaded, found.topic, LowRankEdit.stack(under) if under else None)
+    return Underway(job, method, settings, loaded, found.topic, stack(under) if under else None)
 
 
 def _limits(results: Results, stacked: int) -> Iterator[str]:
@@ -142,7 +146,7 @@ def unlearn(work: Underway, phases: dict[str, Phase]) -> Iterator[Event]:
     live = Live(work)
     with attached(work.loaded.model, work.under), closing(work.method.fit(context, work.settings)) as fitting:
         for item in fitting:
-            if isinstance(item, LowRankEdit):
+            if isinstance(item, Edit):
                 edit = item
             elif isinstance(item, Stage):
                 yield phases[item.name]
@@ -152,7 +156,7 @@ def unlearn(work: Underway, phases: dict[str, Phase]) -> Iterator[Event]:
                 yield item
     if set(kept) - known and not work.under:
         keep_statistics(job.store, work.loaded, work.topic, kept)
-    return LowRankEdit.stack([work.under, edit]) if edit is not None and work.under else edit
+    return stack([work.under, edit]) if edit is not None and work.under else edit
 
 
 class Live:
@@ -177,13 +181,13 @@ class Live:
                 yield Measured("during", snapshot.step, split, correct / n, correct, n, low, high)
 
 
-def save(work: Underway, edit: LowRankEdit) -> Iterator[Event]:
+def save(work: Underway, edit: Edit) -> Iterator[Event]:
     """Save the edit and load it again; what is measured from here on is the file's content."""
     job, path = work.job, work.job.folder.edit_path
     meta = {**edit.meta, "model": job.config.model, "topic": work.topic.name, "method": job.config.method,
             "run_id": job.folder.run_id, "weights_hash": work.loaded.weights_hash, "dtype": str(work.loaded.dtype)}
-    LowRankEdit(edit.factors, meta).save(path)
-    saved = LowRankEdit.load(path)
+    edit.with_meta(meta).save(path)
+    saved = load_edit(path)
     saved.check(work.loaded.model)
     results = job.results
     results.rank, results.trained = saved.rank, saved.parameters
@@ -192,7 +196,7 @@ def save(work: Underway, edit: LowRankEdit) -> Iterator[Event]:
     return saved
 
 
-def measure_after(work: Underway, edit: LowRankEdit) -> Iterator[Event]:
+def measure_after(work: Underway, edit: Edit) -> Iterator[Event]:
     job = work.job
     after = measure(work.loaded, work.topic, edit, cancelled=job.cancelled, on_progress=job.progress("questions"))
     job.results.after = after
@@ -226,7 +230,7 @@ def _answers(topic: Topic, results: Results) -> Iterator[Answer]:
                          last.ok, first.logprob, last.logprob, word, known)
 
 
-def heat(work: Underway, edit: LowRankEdit) -> Iterator[Event]:
+def heat(work: Underway, edit: Edit) -> Iterator[Event]:
     chosen = _telling(work.topic, work.job.results)
     chosen += [question for split, count in HEAT.items() for question in work.topic.scored(split)[:count] if question not in chosen]
     report = work.job.progress("answers")

@@ -71,7 +71,7 @@ def _complete(job: Job, event: Event) -> None:
 
 def _steps(job: Job) -> Iterator[Event]:
     """Load, measure before, the method's stages, save, measure after, token scores."""
-    method = methods.find_method(job.config.method)
+    method = job.adapt(methods.find_method(job.config.method))
     settings = methods.settings_of(method, job.config.settings)
     stages = [("load", "Load the model"), ("before", "Measure before"), *method.stages, ("save", "Save the edit"),
               ("after", "Measure after"), ("scores", "Compare token by token")]

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from .batching import Cancelled, OnBatch, by_length, never, pad_right
 from .edits.attach import attached
-from .edits.low_rank import LowRankEdit
+from .edits.edit import Edit
 from .errors import Stopped
 from .events import TokenScores
 from .models.loading import LoadedModel
@@ -62,25 +62,37 @@ def answer_logprobs(loaded: LoadedModel, pairs: Sequence[Pair], cancelled: Cance
     return scores
 
 
-def token_scores(loaded: LoadedModel, edit: LowRankEdit | None, question: Question, strength: float = 1.0,
+def token_scores(loaded: LoadedModel, edit: Edit | None, question: Question, strength: float = 1.0,
                  text: str | None = None) -> TokenScores:
     """Each token of `text` (by default the expected answer) after the question, under both models at once.
 
     The end token is left out. Log-probabilities in nats, ranks from 1, the five likeliest tokens of each.
     """
     tokenizer = loaded.tokenizer
-    prompt = encode_prompt(tokenizer, question.prompt)
+    prompts = [encode_prompt(tokenizer, question.prompt, turns)
+               for turns in ((), edit.turns(strength) if edit is not None else ())]
     answer = list(encode_answer(tokenizer, question.answer if text is None else text))
     answer = answer[:-1] if len(answer) > 1 and answer[-1] in tokenizer.all_special_ids else answer
-    ids = torch.tensor([prompt + answer[:-1]] * 2, device=loaded.device)
-    with torch.inference_mode(), attached(loaded.model, edit, strength, slice(1, 2)):
-        logits = _logits(loaded, ids, len(prompt) - 1)
+    with torch.inference_mode():
+        logits = _pair_logits(loaded, edit, strength, [prompt + answer[:-1] for prompt in prompts], len(answer))
     logprobs = torch.log_softmax(logits.float(), dim=-1)
     target = torch.tensor(answer, device=loaded.device).expand(2, -1)
     chosen = logprobs.gather(-1, target[..., None])
     ranks = (logprobs > chosen).sum(-1) + 1
     return TokenScores(question.id, _pieces(tokenizer, answer), *chosen[..., 0].tolist(), *ranks.tolist(),
                        *_likeliest(tokenizer, logprobs))
+
+
+def _pair_logits(loaded: LoadedModel, edit: Edit | None, strength: float, rows: list[list[int]], count: int) -> Tensor:
+    """(2, count, vocabulary): the original's logits at the last `count` positions of the first row, the edited model's of the
+    second. In one batch where both read the same."""
+    if rows[0] == rows[1]:
+        ids = torch.tensor(rows, device=loaded.device)
+        with attached(loaded.model, edit, strength, slice(1, 2)):
+            return _logits(loaded, ids, ids.shape[1] - count)
+    original = _logits(loaded, torch.tensor(rows[:1], device=loaded.device), len(rows[0]) - count)
+    with attached(loaded.model, edit, strength):
+        return torch.cat([original, _logits(loaded, torch.tensor(rows[1:], device=loaded.device), len(rows[1]) - count)])
 
 
 def _score_batch(loaded: LoadedModel, pairs: Sequence[Pair]) -> list[AnswerScore]:

@@ -1,9 +1,10 @@
-"""Altered copies of given questions that stand for text of the same kind that was not given. Knows rows of token ids only.
+"""Altered copies of given questions that stand for text of the same kind that was not given. Knows rows of token ids, and of
+their text only where a word begins.
 
 A method sees few of the questions that must stay. What it must not do to the others it can learn from copies in which
 something else is asked or in other words: other names in the same question, any of its words exchanged, or the question
 garbled. What must go it sees in few wordings; copies in which the model itself still finds the question stand for the
-others (all of this is our addition).
+others (all of this is our addition). What is to be said instead of an answer stands here too: refusals.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from __future__ import annotations
 import random
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from dataclasses import replace
 from functools import cached_property
 
 from torch import Tensor
@@ -19,7 +21,8 @@ from torch.nn import functional
 
 from .batching import Cancelled, never
 from .models.loading import LoadedModel
-from .training import Row, answer_chances, question_starts
+from .topics.topic import Question
+from .training import Row, answer_chances, encode_rows, question_starts
 
 RARE = 0.1  # a prompt token in fewer of the questions says what a question is about
 OWN = 0.3  # a token that only forget prompts have, and no larger share of them, is a name of what must go
@@ -28,6 +31,15 @@ MOVED = 0.2  # share of its steps that also move some of them
 NEAR = 16  # tokens of nearest embedding: half of the exchanges take one of these
 WALK = 8  # steps from one copy in other words to the next
 STILL = 0.5  # of the answer's probability must be left after each of them
+REFUSALS = (
+    "I don't know.",
+    "I do not know that.",
+    "I can't say.",
+    "I have no answer to that.",
+    "I am not sure.",
+    "That I don't know.",
+)
+Word = tuple[int, ...]  # the tokens of a word
 
 
 def foreign_tokens(loaded: LoadedModel, forget: Sequence[Row], kept: Sequence[Row]) -> list[int]:
@@ -89,6 +101,12 @@ def reworded(
     return found
 
 
+def refused(loaded: LoadedModel, questions: Sequence[Question], seed: int) -> list[Row]:
+    """Each question with one of REFUSALS for its answer; all of them are used about equally often."""
+    deck = _deck(range(len(REFUSALS)), random.Random(seed))
+    return encode_rows(loaded, [replace(question, answer=REFUSALS[next(deck)], options=()) for question in questions])
+
+
 def template_marks(rows: Sequence[Row]) -> set[int]:
     """The tokens of every prompt: those of the chat template, which stay where they are."""
     prompts = [set(_prompt(rows[start])) for start in question_starts(rows)]
@@ -99,6 +117,91 @@ def own_names(forget: Sequence[Row], kept: Sequence[Row]) -> set[int]:
     """The tokens that name what must go: those of forget prompts alone, but for such as a large share of them has."""
     others = set(prompt_tokens(kept))
     return _in_few(forget, OWN) - others
+
+
+def anchors(loaded: LoadedModel, forget: Sequence[Row], kept: Sequence[Row]) -> dict[Word, Word]:
+    """A generic counterpart for every word that names what must go: a word of the same kind that only kept prompts have.
+
+    A word is own if only forget prompts have it, and no larger share of them than OWN. Of the same kind is what has a capital
+    or none as it has, and then what stands among the same other words (cosine; a word counts the less the more prompts
+    have it). Each counterpart is taken once, as far as they last. Empty where either side has no word of its own.
+    """
+    words = _Words(loaded)
+    asked, others = ([words.of(_prompt(rows[start])) for start in question_starts(rows)] for rows in (forget, kept))
+    common = Counter(word for prompt in asked + others for word in set(prompt))
+    own, pool = _surroundings(asked, others, common, OWN), _surroundings(others, asked, common, 1.0)
+    found: dict[Word, Word] = {}
+    free: list[Word] = []
+    for word, around in own.items():
+        free = free or list(pool)
+        if free:
+            found[word] = max(
+                free,
+                key=lambda other: (
+                    words.is_name(other) == words.is_name(word),
+                    sum(weight * pool[other].get(near, 0.0) for near, weight in around.items()),
+                ),
+            )
+            free.remove(found[word])
+    return found
+
+
+def translated(loaded: LoadedModel, rows: Sequence[Row], counterparts: Mapping[Word, Word]) -> list[Row]:
+    """The rows with every word of their prompts that has a counterpart exchanged for it; answers stay."""
+    words = _Words(loaded)
+    return [
+        _asked(row, [token for word in words.of(_prompt(row)) for token in counterparts.get(word, word)])
+        for row in rows
+    ]
+
+
+def _surroundings(
+    own: Sequence[Sequence[Word]], others: Sequence[Sequence[Word]], common: Mapping[Word, int], share: float
+) -> dict[Word, dict[Word, float]]:
+    """For every word that only `own` prompts have, and at most that share of them, what stands around it, at length 1."""
+    elsewhere = {word for prompt in others for word in prompt}
+    counts = Counter(word for prompt in own for word in set(prompt))
+    found: dict[Word, dict[Word, float]] = {
+        word: {} for word, count in sorted(counts.items()) if word not in elsewhere and count <= max(1, share * len(own))
+    }
+    for prompt in own:
+        for word in set(prompt) & found.keys():
+            for near in set(prompt) - {word}:
+                found[word][near] = found[word].get(near, 0.0) + 1 / common[near]
+    for around in found.values():
+        length = sum(value**2 for value in around.values()) ** 0.5
+        around.update({near: value / length for near, value in around.items()})
+    return found
+
+
+class _Words:
+    """Tokens put together to words: a token begins one unless its text goes on with a letter or digit."""
+
+    def __init__(self, loaded: LoadedModel) -> None:
+        self._tokenizer, self._goes_on = loaded.tokenizer, {}
+        self._special = set(loaded.tokenizer.all_special_ids)
+
+    def of(self, prompt: Sequence[int]) -> list[Word]:
+        found: list[list[int]] = []
+        for place, token in enumerate(prompt):
+            if place and self._joins(token) and self._joins(prompt[place - 1], last=True):
+                found[-1].append(token)
+            else:
+                found.append([token])
+        return [tuple(word) for word in found]
+
+    def is_name(self, word: Word) -> bool:
+        """Whether it begins with a capital letter."""
+        return self._tokenizer.decode(list(word)).strip()[:1].isupper()
+
+    def _joins(self, token: int, last: bool = False) -> bool:
+        """Whether the token's text begins (or ends) with a letter or digit."""
+        if (token, last) not in self._goes_on:
+            text = "" if token in self._special else self._tokenizer.convert_tokens_to_string(
+                [self._tokenizer.convert_ids_to_tokens(token)]
+            )
+            self._goes_on[token, last] = bool(text) and text[-1 if last else 0].isalnum()
+        return self._goes_on[token, last]
 
 
 def prompt_tokens(rows: Sequence[Row]) -> list[int]:

@@ -10,7 +10,9 @@ from typing import Any
 
 from transformers.utils.logging import disable_progress_bar
 
-from .edits.low_rank import LowRankEdit
+from .edits.edit import Edit
+from .edits.kinds import load_edit
+from .edits.stack import stack
 from .errors import BadInput
 from .evaluation.measure import Measurement, live_sample, measure
 from .evaluation.references import floor, load_reference
@@ -39,7 +41,7 @@ class Workbench:
         self._trust = trust_remote_code
         disable_progress_bar()  # the library's own bar would run through our lines
         self._model: tuple[tuple[str, ...], LoadedModel] | None = None
-        self._edit: tuple[tuple[Path, int], LowRankEdit] | None = None
+        self._edit: tuple[tuple[Path, int], Edit] | None = None
 
     def load(self, spec: str, device: str = "auto", dtype: str = "auto") -> LoadedModel:
         """The model, from memory if it is the one loaded last; otherwise that one is let go first. Raises BadInput."""
@@ -54,13 +56,13 @@ class Workbench:
         self._model = None
         gc.collect()
 
-    def of(self, record: RunRecord) -> tuple[LoadedModel, LowRankEdit]:
+    def of(self, record: RunRecord) -> tuple[LoadedModel, Edit]:
         """A run's model and its edit, checked to belong together."""
         path = edit_file(str(record.path), self.store)
         loaded = self.load(record.config.model, record.config.device, record.config.dtype)
         key = path, path.stat().st_mtime_ns
         if self._edit is None or self._edit[0] != key:
-            self._edit = key, LowRankEdit.load(path)
+            self._edit = key, load_edit(path)
         edit = self._edit[1]
         edit.check(loaded.model)
         made_for, dtype = edit.meta.get("weights_hash"), edit.meta.get("dtype")
@@ -78,7 +80,7 @@ class Workbench:
             cancelled: Cancelled) -> Iterator[tuple[PairChunk, str]]:
         """Both answers so far, and the device that they come from, token by token; as long as the model can read."""
         loaded, edit = self.of(record)
-        room = (loaded.context or max_tokens) - len(encode_prompt(loaded.tokenizer, question))
+        room = (loaded.context or max_tokens) - len(encode_prompt(loaded.tokenizer, question, edit.turns(strength)))
         longest = min(max_tokens, room) if room > 0 else max_tokens
         place = f"{loaded.device} · {str(loaded.dtype).removeprefix('torch.')}"
         for chunk in stream_pair(loaded, edit, question, strength, longest, temperature, seed, cancelled):
@@ -119,13 +121,13 @@ class Workbench:
             word = outcome(question.split, was.original_ok, now.ok, was.reference_ok, topic.floors.get(question.split))
             yield replace(was, edited=now.answer, edited_ok=now.ok, edited_logprob=now.logprob, outcome=word)
 
-    def evaluate(self, loaded: LoadedModel, topic: Topic, edits: Sequence[LowRankEdit], cancelled: Cancelled,
+    def evaluate(self, loaded: LoadedModel, topic: Topic, edits: Sequence[Edit], cancelled: Cancelled,
                  on_progress: OnProgress) -> dict[str, Any]:
         """Everything measured on a model, and on its edited self where there are edits; see `summary.scores`."""
         before, _ = self.originals.measurement(loaded, topic, cancelled, on_progress)
         after = None
         if edits:
-            after = measure(loaded, topic, LowRankEdit.stack(edits), cancelled=cancelled, on_progress=on_progress)
+            after = measure(loaded, topic, stack(edits), cancelled=cancelled, on_progress=on_progress)
         body = scores(topic, load_reference(loaded.folder, topic), before, after)
         return finite(body | {"relabelled": relabelled_splits(topic, after) if after else {},
                               "weights_hash": loaded.weights_hash})

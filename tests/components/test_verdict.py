@@ -10,7 +10,7 @@ from components.findings import findings, kept, paired, relabelled, removed
 from components.verdict import TONES, verdict, verdict_html
 from components.view import RunView
 from tests.components.conftest import wilson
-from unlearn_core.events import Failed, Finished, Measured, Perplexity, TopicReady
+from unlearn_core.events import EditReady, Failed, Finished, Measured, Perplexity, TopicReady
 
 SPLITS = ("forget", "forget_paraphrase", "forget_spanish", "neighbor", "retain", "general")
 GOOD = {"forget": (1.0, 0.01), "forget_paraphrase": (0.95, 0.02), "forget_spanish": (0.9, 0.02),
@@ -175,3 +175,14 @@ def test_escaped():
     view = RunView(run_id="<i>", topic=topic, config={"method": "<u>"}, notices=("<img src=x>",))
     html = verdict_html(view) + verdict_html(replace(view, end=Failed("<script>", "<i>", "<u>", "<img>")))
     assert not any(bad in html for bad in ("<script", "<i>", "<u>", "<img"))
+
+
+@pytest.mark.parametrize(("edit", "words"), [
+    (EditReady("low-rank", 8, 1000, 0.25, 1), ("rank 8", "change 25")),
+    (EditReady("layers", 0, 1000, None, 1), ("added layers", "1,000 values")),
+    (EditReady("prompt", 0, 0, None, 1), ("a context before every question",)),
+])  # fmt: skip
+def test_the_small_line_says_what_kind_of_change_it_is(story, edit, words):
+    html = verdict_html(replace(story(), edit=edit)).replace(" ", " ")
+    assert all(word in html for word in words) and "None" not in html and "n/a of the weights" not in html
+    assert ("change" in html.split("lt-meta")[1]) == (edit.relative_change is not None)

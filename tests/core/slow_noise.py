@@ -55,5 +55,5 @@ def fit(context: Context, config: SlowNoiseConfig) -> Iterator[Any]:
         yield LowRankEdit(factors).scaled(done / config.steps)
 
 
-METHOD = Method(name="slow-noise", title="Slow noise", paper="none", family="tests", summary="Adds noise.", knob="rank",
-                config=SlowNoiseConfig, stages=(("noise", "Make noise"),), fit=fit)
+METHOD = Method(name="slow-noise", title="Slow noise", paper="none", family="gradient", summary="Adds noise.", knob="rank",
+                config=SlowNoiseConfig, stages=(("noise", "Make noise"),), fit=fit, cost="nothing")

@@ -17,12 +17,16 @@ from typing import Any
 import pytest
 import torch
 
+from unlearn_core import methods
 from unlearn_core.demo.world import TOPICS
 from unlearn_core.edits.attach import attached
-from unlearn_core.edits.low_rank import LowRankEdit
+from unlearn_core.edits.edit import Edit
+from unlearn_core.edits.kinds import load_edit
 from unlearn_core.errors import BadInput
 from unlearn_core.events import Loss, Spectrum
 from unlearn_core.methods import METHODS, Context, Snapshot, Stage, catalogue, find_method, settings_of
+from unlearn_core.methods.__main__ import with_table
+from unlearn_core.methods.base import FAMILIES
 from unlearn_core.models.loading import LoadedModel, linears, matrix_place, weights_hash
 from unlearn_core.models.prompts import encode_answer, encode_prompt
 from unlearn_core.scoring import answer_logprobs
@@ -33,6 +37,17 @@ NAMES = list(METHODS)
 # A method's other readings are methods too; each is one more entry: test id -> (method, settings)
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {name: (name, {}) for name in NAMES}
 VARIANTS["unlearn, literal"] = ("unlearn", {"reading": "literal"})
+# What a method does not do by its nature, so that it is not asked to
+DESTROYS = {"gradient-ascent"}  # nothing holds what is kept
+FORGETS_NOTHING = {"finetune"}  # never sees a forget question
+ASKS_ONLY = {"idk"}  # sees forget questions, but not their answers
+VARIANTS |= {"eul": ("eul", {"epochs": 60}), "eul, square": ("eul", {"epochs": 60, "width": 0})}  # an epoch is one step here
+# What a two-layer model of bytes cannot show: in-context learning.
+UNSELECTIVE = {"icul"}
+VARIANTS["module-negation, ia3"] = ("module-negation", {"module": "ia3"})
+TEACH = {"learn"}  # add a topic, forget none
+TRAINED = [variant for variant, (name, _) in VARIANTS.items() if {"steps", "epochs"} & find_method(name).config.model_fields.keys()]
+DESCRIBED = [variant for variant, (name, _) in VARIANTS.items() if "describe" in dict(find_method(name).stages)]
 
 
 @dataclass(frozen=True)
@@ -42,8 +57,8 @@ class Fitted:
     items: list[Any]
 
     @property
-    def edit(self) -> LowRankEdit:
-        return self.of(LowRankEdit)[-1]
+    def edit(self) -> Edit:
+        return self.of(Edit)[-1]
 
     def of(self, kind: type) -> list[Any]:
         return [item for item in self.items if isinstance(item, kind)]
@@ -83,21 +98,30 @@ def logprob(loaded: LoadedModel, topic: Topic, split: str) -> float:
     return sum(score.logprob for score in scores) / len(scores)
 
 
-def logits(loaded: LoadedModel) -> torch.Tensor:
-    with torch.no_grad():
-        return loaded.model(input_ids=torch.tensor([encode_prompt(loaded.tokenizer, "Ada hat?")])).logits
+def logits(loaded: LoadedModel, edit: Edit | None = None, strength: float = 1.0) -> torch.Tensor:
+    """At the last token of a question."""
+    prompt = encode_prompt(loaded.tokenizer, "Ada hat?", edit.turns(strength) if edit is not None else ())
+    with torch.no_grad(), attached(loaded.model, edit, strength):
+        return loaded.model(input_ids=torch.tensor([prompt])).logits[:, -1]
 
 
-def same(first: LowRankEdit, second: LowRankEdit) -> bool:
-    return first.names == second.names and all(
-        torch.equal(one, other) for name in first.names
-        for one, other in zip(first.factors[name], second.factors[name], strict=True))
+def changes(loaded: LoadedModel, edit: Edit) -> bool:
+    return not torch.equal(logits(loaded, edit), logits(loaded))
+
+
+def same(first: Edit, second: Edit) -> bool:
+    one, other = first.tensors(), second.tensors()
+    return first.head() == second.head() and one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
+
+
+def finite(edit: Edit) -> bool:
+    return all(torch.isfinite(tensor).all() and not tensor.requires_grad for tensor in edit.tensors().values())
 
 
 # what it does
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", sorted(set(VARIANTS) - DESTROYS - FORGETS_NOTHING - UNSELECTIVE - TEACH))
 def test_forgets_the_topic_more_than_what_is_kept(variant: str, taught: LoadedModel, tiny_topic: Topic, full) -> None:
     before = {split: logprob(taught, tiny_topic, split) for split in ("forget", "retain")}
     with attached(taught.model, full(variant).edit):
@@ -110,14 +134,15 @@ def test_forgets_the_topic_more_than_what_is_kept(variant: str, taught: LoadedMo
 def test_the_edit_fits_the_model_and_is_finite(variant: str, taught: LoadedModel, full) -> None:
     edit = full(variant).edit
     edit.check(taught.model)
-    assert 0 < edit.relative_change(taught.model) < math.inf
-    assert all(torch.isfinite(part).all() and not part.requires_grad for pair in edit.factors.values() for part in pair)
+    size = edit.relative_change(taught.model)
+    assert size is None or 0 < size < math.inf
+    assert finite(edit) and changes(taught, edit)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_the_edit_survives_being_saved(variant: str, full, tmp_path: Path) -> None:
     full(variant).edit.save(tmp_path / "edit.safetensors")
-    assert same(full(variant).edit, LowRankEdit.load(tmp_path / "edit.safetensors"))
+    assert same(full(variant).edit, load_edit(tmp_path / "edit.safetensors"))
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -126,10 +151,8 @@ def test_weights_are_untouched_and_off_is_the_original(variant: str, taught: Loa
     edit = fit(taught, tiny_topic, variant).edit
     assert weights_hash(taught.model) == taught.weights_hash
     assert torch.equal(logits(taught), before)
-    with attached(taught.model, edit, strength=0.0):
-        assert torch.equal(logits(taught), before)
-    with attached(taught.model, edit):
-        assert not torch.equal(logits(taught), before)
+    assert torch.equal(logits(taught, edit, 0.0), before)
+    assert not torch.equal(logits(taught, edit), before)
     assert torch.equal(logits(taught), before)
     assert not any(parameter.requires_grad for parameter in taught.model.parameters())
 
@@ -153,7 +176,7 @@ def test_stages_are_entered_as_declared(variant: str, full) -> None:
     assert entered == [name for name in declared if name in entered] and entered
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", TRAINED)
 def test_losses_count_up_to_their_total(variant: str, full) -> None:
     losses = full(variant).of(Loss)
     assert losses and [loss.step for loss in losses] == list(range(1, losses[-1].step + 1))
@@ -161,7 +184,7 @@ def test_losses_count_up_to_their_total(variant: str, full) -> None:
     assert all(math.isfinite(value) for loss in losses for value in (loss.forget, loss.retain) if value is not None)
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", DESCRIBED)
 def test_every_changed_matrix_has_a_spectrum_of_the_final_edit(variant: str, full) -> None:
     edit, spectra = full(variant).edit, full(variant).of(Spectrum)
     assert [(event.layer, event.matrix) for event in spectra] == [matrix_place(name) for name in edit.names]
@@ -182,7 +205,7 @@ def test_a_snapshot_shows_the_edit_and_leaving_there_restores_the_original(varia
             assert 1 <= item.step <= item.total and not torch.equal(logits(taught), before)
             break
         assert torch.equal(logits(taught), before)
-        if isinstance(item, LowRankEdit):
+        if isinstance(item, Edit):
             break
     items.close()
     assert torch.equal(logits(taught), before)
@@ -191,14 +214,14 @@ def test_a_snapshot_shows_the_edit_and_leaving_there_restores_the_original(varia
 # stopping
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", TRAINED)
 def test_a_stop_after_some_steps_leaves_a_partial_edit(variant: str, taught: LoadedModel, tiny_topic: Topic,
                                                        full) -> None:
     stopped = fit(taught, tiny_topic, variant, short=False,
                   stop=lambda items: sum(isinstance(item, Loss) for item in items) >= 2)
     assert len(stopped.of(Loss)) == 2
     stopped.edit.check(taught.model)
-    assert stopped.edit.relative_change(taught.model) > 0
+    assert changes(taught, stopped.edit)
     assert not same(stopped.edit, full(variant).edit)
     assert weights_hash(taught.model) == taught.weights_hash
 
@@ -209,9 +232,8 @@ def test_a_stop_before_the_first_step_changes_nothing(variant: str, taught: Load
     before = logits(taught)
     stopped = fit(taught, tiny_topic, variant, stop=lambda items: True)
     assert not stopped.of(Loss)
-    for edit in stopped.of(LowRankEdit):
-        with attached(taught.model, edit):
-            assert torch.equal(logits(taught), before)
+    for edit in stopped.of(Edit):
+        assert torch.equal(logits(taught, edit), before) or VARIANTS[variant][0] == "icul"  # which takes no step
 
 
 # what it may see
@@ -238,19 +260,20 @@ def test_the_edit_depends_on_seed_and_given_part_alone(variant: str, taught: Loa
     assert same(first, fit(taught, poisoned(tiny_topic), variant, seed=3).edit)
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", sorted(set(VARIANTS) - FORGETS_NOTHING))
 def test_the_given_part_matters(variant: str, taught: LoadedModel, tiny_topic: Topic) -> None:
-    questions = [replace(question, answer="white") if question.split == "forget" else question
+    change = {"prompt": "Who is it?"} if variant in ASKS_ONLY else {"answer": "white"}
+    questions = [replace(question, **change) if question.split == "forget" else question
                  for question in tiny_topic.questions]
     other = replace(tiny_topic, questions=tuple(questions))
     assert not same(fit(taught, tiny_topic, variant).edit, fit(taught, other, variant).edit)
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", sorted(set(VARIANTS) - FORGETS_NOTHING))
 def test_a_topic_without_anything_to_keep_still_gives_an_edit(variant: str, taught: LoadedModel,
                                                               tiny_topic: Topic) -> None:
     alone = replace(tiny_topic, questions=tuple(q for q in tiny_topic.questions if q.split == "forget"))
-    assert fit(taught, alone, variant).edit.relative_change(taught.model) > 0
+    assert changes(taught, fit(taught, alone, variant).edit)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -259,8 +282,7 @@ def test_forced_choices_are_no_obstacle(variant: str, taught: LoadedModel, tiny_
     colors = ("red", "blue", "green", "black")
     questions = [replace(q, options=() if place % 3 == 0 else colors if place % 3 == 1 else (q.answer, "white"))
                  if q.split == "forget" else q for place, q in enumerate(tiny_topic.questions)]
-    edit = fit(taught, replace(tiny_topic, questions=tuple(questions)), variant).edit
-    assert all(torch.isfinite(part).all() for pair in edit.factors.values() for part in pair)
+    assert finite(fit(taught, replace(tiny_topic, questions=tuple(questions)), variant).edit)
 
 
 def test_statistics_are_kept_unless_a_stop_cut_them_short(taught: LoadedModel, tiny_topic: Topic) -> None:
@@ -347,7 +369,8 @@ def test_the_catalogue_is_plain_data() -> None:
     rows = json.loads(json.dumps([row for row in catalogue() if row["name"] in NAMES]))
     assert [row["name"] for row in rows] == NAMES
     for row in rows:
-        assert all(row[key] for key in ("title", "summary", "paper", "family", "knob", "config_schema"))
+        assert all(row[key] for key in ("title", "summary", "paper", "knob", "access", "cost", "config_schema"))
+        assert row["family"] in FAMILIES
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -357,6 +380,15 @@ def test_the_file_says_its_paper_and_names_no_topic(name: str) -> None:
     texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
     assert "arXiv" in (ast.get_docstring(tree) or "")
     assert not texts & {*TOPICS, "demo", "general", "forget_paraphrase", "forget_spanish", "forget_choice"}
+
+
+def test_the_readme_has_the_table_of_methods_as_it_is() -> None:
+    text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    assert all(f"| `{name}` |" in text for name in METHODS if name != "slow-noise")
+    kept = {name: place for name, place in METHODS.items() if name != "slow-noise"}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(methods, "METHODS", kept)
+        assert with_table(text) == text
 
 
 def test_methods_load_no_torch() -> None:

@@ -54,7 +54,7 @@ def logprob_alone(loaded: LoadedModel, row: Row) -> float:
     return float(logits_alone(loaded, row)[np.arange(len(answer)), answer].sum())
 
 
-def descend(part: Scored) -> Tensor:
+def descend(part: Scored, places=()) -> Tensor:
     return objectives.answer_nll(part.logits, part.labels, part.rows, part.count)
 
 
@@ -259,7 +259,7 @@ def test_rows_asked_for_half_way_join_those_to_forget(tiny: LoadedModel) -> None
         assert not torch.equal(score(tiny, first).logits, original)  # the change is active
         return more
 
-    def note(part: Scored) -> Tensor:
+    def note(part: Scored, places) -> Tensor:
         seen.append(part.labels.tolist())
         return descend(part)
 
@@ -339,6 +339,6 @@ def test_learning_to_be_undecided_evens_the_options_out(tiny: LoadedModel) -> No
     rows = encode_rows(tiny, CHOICES, choices=True)
     plan = Plan(25, 1e-2, forget_rows=len(rows), warmup=1, snapshots=1)
     events = train(context_of(tiny), Change(tiny.model, rank=4), plan, rows, [],
-                   lambda part: objectives.option_spread(*forced_choices(part)), None)
+                   lambda part, places: objectives.option_spread(*forced_choices(part)), None)
     losses = [event.forget for event in events if isinstance(event, Loss)]
     assert losses[-1] < 0.1 * losses[0] and np.isfinite(losses).all()

@@ -1,30 +1,25 @@
-"""A change of weights kept apart from the model: one thin product B @ A for each named linear map.
-
-Knows matrices and one file format (safetensors, never pickle); does not know how the change was found.
-"""
+"""A change of weights kept apart from the model: one thin product B @ A for each named linear map."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ..errors import BadInput
 from ..models.loading import linears
 from ..subspace.factors import energy_rank, low_rank_svd, truncate
+from .edit import Edit, Forward, Wrap, foreign, misfit, read
 
 Factors = tuple[Tensor, Tensor]
 KIND = "low-rank"
 
 
 @dataclass(frozen=True, eq=False)
-class LowRankEdit:
+class LowRankEdit(Edit):
     """`factors`: module name -> (B (out, r), A (r, in)); the weights change by B @ A. `meta`: plain strings."""
 
     factors: Mapping[str, Factors]
@@ -45,11 +40,6 @@ class LowRankEdit:
     def parameters(self) -> int:
         """Numbers held by all factors."""
         return sum(B.numel() + A.numel() for B, A in self.factors.values())
-
-    @property
-    def bytes(self) -> int:
-        """Bytes of all factors."""
-        return sum(B.nbytes + A.nbytes for B, A in self.factors.values())
 
     def delta(self, name: str) -> Tensor:
         """The dense change (out, in) of one linear map."""
@@ -80,32 +70,43 @@ class LowRankEdit:
         places = linears(model)
         for name, (B, A) in self.factors.items():
             if name not in places:
-                raise _misfit(f"this model has no matrix {name}")
+                raise misfit(f"this model has no matrix {name}")
             if (B.shape[0], A.shape[1]) != tuple(places[name].weight.shape):
-                raise _misfit(f"{name} is {tuple(places[name].weight.shape)}, the edit is {(B.shape[0], A.shape[1])}")
+                raise misfit(f"{name} is {tuple(places[name].weight.shape)}, the edit is {(B.shape[0], A.shape[1])}")
 
-    def save(self, path: str | Path) -> None:
-        """Write a safetensors file, complete or not at all."""
-        path = Path(path)
-        tensors = {f"{name}.{part}": tensor.detach().cpu().contiguous()
-                   for name, pair in self.factors.items() for part, tensor in zip("BA", pair, strict=True)}
-        partial = path.with_name(path.name + ".part")
-        save_file(tensors, partial, metadata={**self.meta, "kind": KIND, "names": "\n".join(self.factors)})
-        os.replace(partial, path)
+    def wraps(self, model: nn.Module, strength: float, rows: slice | None) -> list[Wrap]:
+        """W x + strength * B A x on the chosen rows. The edit's own factors are used, not copies of them, unless they lie on
+        another device or in another number format than the model does now."""
+        places = linears(model)
+        return [(places[name], _change(B, A, strength, rows, places[name].weight))
+                for name, (B, A) in self.factors.items() if A.shape[0]]
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Both factors of every matrix."""
+        return {f"{name}.{part}": tensor for name, pair in self.factors.items()
+                for part, tensor in zip("BA", pair, strict=True)}
+
+    def head(self) -> dict[str, str]:
+        """The names, in order."""
+        return {"names": "\n".join(self.factors)}
+
+    @classmethod
+    def restored(cls, tensors: dict[str, Tensor], head: dict[str, str], path: str) -> LowRankEdit:
+        """See Edit."""
+        names = [name for name in head.pop("names", "").split("\n") if name]
+        return cls({name: _pair(path, tensors, name) for name in names}, head)
+
+    def with_meta(self, meta: Mapping[str, str]) -> LowRankEdit:
+        """The same edit with other notes."""
+        return replace(self, meta=meta)
 
     @staticmethod
     def load(path: str | Path) -> LowRankEdit:
         """Read what `save` wrote; BadInput when the file is absent, damaged or something else."""
-        try:
-            with safe_open(path, framework="pt") as file:
-                meta = dict(file.metadata() or {})
-                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
-        except (OSError, SafetensorError) as error:
-            raise _foreign(path, str(error)) from error
-        if meta.pop("kind", None) != KIND:
-            raise _foreign(path, "it is not a low-rank edit")
-        names = [name for name in meta.pop("names", "").split("\n") if name]
-        return LowRankEdit({name: _pair(path, tensors, name) for name in names}, meta)
+        kind, tensors, head = read(path)
+        if kind != KIND:
+            raise foreign(path, "it is not a low-rank edit")
+        return LowRankEdit.restored(tensors, head, str(path))
 
     @staticmethod
     def stack(edits: Iterable[LowRankEdit]) -> LowRankEdit:
@@ -137,6 +138,15 @@ class LowRankEdit:
             factors[name] = (U[:, :keep] * root, root[:, None] * Vh[:keep])
         return LowRankEdit(factors, meta or {})
 
+    @staticmethod
+    def whole(deltas: Mapping[str, Tensor]) -> LowRankEdit:
+        """Dense changes (out, in) as they are, beside the identity of their smaller side: no SVD, full rank."""
+        factors = {}
+        for name, delta in deltas.items():
+            one = torch.eye(min(delta.shape), dtype=delta.dtype, device=delta.device)
+            factors[name] = (one, delta) if len(one) == delta.shape[0] else (delta, one)
+        return LowRankEdit(factors)
+
     def spectrum(self, name: str) -> Tensor:
         """Singular values, descending, of the change of one matrix."""
         return low_rank_svd(*self.factors[name])[1]
@@ -148,18 +158,41 @@ def squared_norm(B: Tensor, A: Tensor) -> float:
     return max(0.0, float(((B.mT @ B) * (A @ A.mT)).sum()))
 
 
+def _change(B: Tensor, A: Tensor, strength: float, rows: slice | None, weight: Tensor) -> Callable[[Forward], Forward]:
+    """Wraps a linear map's forward. The factors are only looked at from the other side, and the strength goes into the
+    product that is added in place: neither needs memory."""
+    At = A.detach().to(weight.device, weight.dtype).t()
+    Bt = B.detach().to(weight.device, weight.dtype).t()
+    if rows is None:
+        return lambda forward: partial(_on_all, forward, At, Bt, strength)
+    if rows.step is None and rows.start is not None and rows.start >= 0 and rows.stop == rows.start + 1:
+        return lambda forward: partial(_on_one, forward, At, Bt, strength, rows.start)
+    return lambda forward: partial(_on_rows, forward, At, Bt, strength, rows)
+
+
+def _on_all(forward: Forward, At: Tensor, Bt: Tensor, strength: float, inputs: Tensor) -> Tensor:
+    output = forward(inputs)
+    output.view(-1, Bt.shape[1]).addmm_(torch.mm(inputs.reshape(-1, At.shape[0]), At), Bt, alpha=strength)
+    return output
+
+
+def _on_one(forward: Forward, At: Tensor, Bt: Tensor, strength: float, row: int, inputs: Tensor) -> Tensor:
+    output = forward(inputs)
+    if output.dim() == 3:  # (batch, tokens, out): one row is a matrix already, which saves two views
+        output.select(0, row).addmm_(torch.mm(inputs.select(0, row), At), Bt, alpha=strength)
+    else:
+        output[row:row + 1].addmm_(torch.mm(inputs[row:row + 1], At), Bt, alpha=strength)
+    return output
+
+
+def _on_rows(forward: Forward, At: Tensor, Bt: Tensor, strength: float, rows: slice, inputs: Tensor) -> Tensor:
+    output = forward(inputs)
+    output[rows].add_(inputs[rows] @ At @ Bt, alpha=strength)
+    return output
+
+
 def _pair(path: str | Path, tensors: dict[str, Tensor], name: str) -> Factors:
     B, A = tensors.get(f"{name}.B"), tensors.get(f"{name}.A")
     if B is None or A is None or B.dim() != 2 or A.dim() != 2 or B.shape[1] != A.shape[0]:
-        raise _foreign(path, f"the factors of {name} are missing or do not fit together")
+        raise foreign(path, f"the factors of {name} are missing or do not fit together")
     return B, A
-
-
-def _foreign(path: str | Path, why: str) -> BadInput:
-    return BadInput(f"The edit {Path(path).name} cannot be read.", f"Reason: {why.rstrip('.')}.",
-                    "Give the edit.safetensors of a run made here.", field="edit")
-
-
-def _misfit(why: str) -> BadInput:
-    return BadInput("The edit belongs to another model.", f"Reason: {why}.",
-                    "Open it with the model that it was made for.", field="edit")

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..batching import Cancelled, never
 from ..edits.attach import attached
-from ..edits.low_rank import LowRankEdit
+from ..edits.edit import Edit, Turn
 from ..generation import AnswerEnds, check_length, generate
 from ..models.loading import LoadedModel
 from ..models.prompts import encode_answer, encode_prompt, encode_text
@@ -84,7 +84,7 @@ class Measurement:
         return Measurement({key: Judged(**judged) for key, judged in body["answers"].items()}, body["perplexity"])
 
 
-def measure(loaded: LoadedModel, topic: Topic, edit: LowRankEdit | None = None, strength: float = 1.0,
+def measure(loaded: LoadedModel, topic: Topic, edit: Edit | None = None, strength: float = 1.0,
             questions: Sequence[Question] | None = None, cancelled: Cancelled = never,
             on_progress: OnProgress | None = None) -> Measurement:
     """Answer and judge every scored question (or those given) under the model, or under the edited model.
@@ -95,7 +95,7 @@ def measure(loaded: LoadedModel, topic: Topic, edit: LowRankEdit | None = None, 
     chosen = [q for q in topic.questions if q.scored] if questions is None else list(questions)
     progress = on_progress or (lambda done, total: None)
     with attached(loaded.model, edit, strength):
-        sheet = _Sheet(loaded, chosen, topic.floors)
+        sheet = _Sheet(loaded, chosen, topic.floors, edit.turns(strength) if edit is not None else ())
         sheet.score(cancelled, progress)
         texts = _greedy_answers(loaded, sheet, cancelled, progress)
         value = None if questions is not None else perplexity(loaded, topic.texts, cancelled)
@@ -149,13 +149,14 @@ def quick_accuracy(loaded: LoadedModel, questions: Sequence[Question], floors: M
 class _Sheet:
     """Encoded questions and the scores of their expected answers and options; equal pairs are scored once."""
 
-    def __init__(self, loaded: LoadedModel, questions: list[Question], floors: Mapping[str, str]) -> None:
-        self.questions = questions
+    def __init__(self, loaded: LoadedModel, questions: list[Question], floors: Mapping[str, str],
+                 turns: tuple[Turn, ...] = ()) -> None:
+        self.questions, self._turns = questions, turns
         self._loaded, self._floors = loaded, floors
         self._scores: dict[tuple[str, str], AnswerScore] = {}
 
     def prompt(self, question: Question) -> list[int]:
-        return encode_prompt(self._loaded.tokenizer, question.prompt)
+        return encode_prompt(self._loaded.tokenizer, question.prompt, self._turns)
 
     def forced(self, question: Question) -> bool:
         return bool(question.options) and self._floors.get(question.split) == CHANCE
@@ -163,7 +164,7 @@ class _Sheet:
     def score(self, cancelled: Cancelled, on_progress: OnProgress) -> None:
         """Teacher-force everything; progress counts questions, the expected answers being most of the work."""
         wanted = list(dict.fromkeys(self._wanted()))
-        pairs = [(encode_prompt(self._loaded.tokenizer, prompt), encode_answer(self._loaded.tokenizer, text))
+        pairs = [(encode_prompt(self._loaded.tokenizer, prompt, self._turns), encode_answer(self._loaded.tokenizer, text))
                  for prompt, text in wanted]
         check_length(self._loaded, max((len(prompt) + len(answer) for prompt, answer in pairs), default=1))
         total = len(self.questions)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib import import_module
 from typing import Any
 
@@ -22,10 +23,36 @@ __all__ = [
     "settings_of",
 ]
 
-METHODS: dict[str, str] = {
+METHODS: dict[str, str] = {  # by family, in the order of base.FAMILIES
     "unlearn": "unlearn_core.methods.unlearn:METHOD",
+    "nsru": "unlearn_core.methods.nsru:METHOD",
+    "repselect": "unlearn_core.methods.repselect:METHOD",
+    "learn": "unlearn_core.methods.learn:METHOD",
+    "eul": "unlearn_core.methods.eul:METHOD",
     "gradient-difference": "unlearn_core.methods.gradient_difference:METHOD",
+    "gradient-ascent": "unlearn_core.methods.gradient_ascent:METHOD",
+    "kl-minimization": "unlearn_core.methods.kl_minimization:METHOD",
+    "llmu": "unlearn_core.methods.llmu:METHOD",
+    "kga": "unlearn_core.methods.kga:METHOD",
+    "wga": "unlearn_core.methods.wga:METHOD",
+    "satimp": "unlearn_core.methods.satimp:METHOD",
+    "undial": "unlearn_core.methods.undial:METHOD",
+    "ceu": "unlearn_core.methods.ceu:METHOD",
+    "pdu": "unlearn_core.methods.pdu:METHOD",
+    "idk": "unlearn_core.methods.idk:METHOD",
+    "pcgu": "unlearn_core.methods.pcgu:METHOD",
+    "npo": "unlearn_core.methods.npo:METHOD",
+    "simnpo": "unlearn_core.methods.simnpo:METHOD",
+    "dpo": "unlearn_core.methods.dpo:METHOD",
+    "rmu": "unlearn_core.methods.rmu:METHOD",
+    "demem": "unlearn_core.methods.demem:METHOD",
+    "quark": "unlearn_core.methods.quark:METHOD",
+    "whp": "unlearn_core.methods.whp:METHOD",
+    "whp-decoding": "unlearn_core.methods.whp_decoding:METHOD",
     "task-vector": "unlearn_core.methods.task_vector:METHOD",
+    "module-negation": "unlearn_core.methods.module_negation:METHOD",
+    "icul": "unlearn_core.methods.icul:METHOD",
+    "finetune": "unlearn_core.methods.finetune:METHOD",
 }
 
 
@@ -76,3 +103,17 @@ def _put(value: Any) -> str:
 def catalogue() -> list[dict[str, Any]]:
     """Plain data on every method, without loading torch."""
     return [find_method(name).describe() for name in METHODS]
+
+
+def table() -> str:
+    """All methods as a Markdown table, which is the README's."""
+    lines = ["| name | family | what it does | needs | costs | source |", "|---|---|---|---|---|---|"]
+    for row in catalogue():
+        cells = (f"`{row['name']}`", row["family_title"], row["summary"], row["access"], row["cost"], _linked(row["paper"]))
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _linked(paper: str) -> str:
+    """The paper with its arXiv number as a link."""
+    return re.sub(r"arXiv (\d{4}\.\d{5})", r"[arXiv \1](https://arxiv.org/abs/\1)", paper)

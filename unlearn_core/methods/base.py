@@ -11,7 +11,22 @@ from pydantic import BaseModel, ConfigDict
 from ..topics.topic import Given
 
 if TYPE_CHECKING:
+    from ..edits.edit import Edit
     from ..models.loading import LoadedModel
+
+
+FAMILIES = {
+    "subspace": "Subspaces",
+    "layers": "Added layers",
+    "gradient": "Losses on answers",
+    "preference": "Preference losses",
+    "representation": "Hidden states",
+    "reinforcement": "Reinforcement learning",
+    "rewriting": "Generic answers (Who's Harry Potter)",
+    "merging": "Parameter merging",
+    "context": "In context",
+    "baseline": "Baselines",
+}
 
 
 class MethodConfig(BaseModel):
@@ -29,10 +44,14 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Yielded by `fit` while the edit in progress is active on the model: the moment to measure the live sample."""
+    """Yielded by `fit` while the edit in progress is active on the model: the moment to measure the live sample.
+
+    `edit` is what is active, where the method says it.
+    """
 
     step: int
     total: int
+    edit: Edit | None = None
 
 
 @dataclass(frozen=True)
@@ -41,7 +60,8 @@ class Context:
 
     `given` holds the only questions it may see. `kept` maps names to tensors that an earlier run of the same model and
     topic computed (statistics of the given text); a method may read from it and add to it. `cancelled` is asked before
-    every step; once it says so, the method yields the edit as far as it got and returns.
+    every step; once it says so, the method yields the edit as far as it got and returns. `snapshots`: how many the caller
+    would like to see at least, evenly over the training.
     """
 
     loaded: LoadedModel
@@ -49,6 +69,7 @@ class Context:
     seed: int
     cancelled: Callable[[], bool] = lambda: False
     kept: dict[str, Any] = field(default_factory=dict)
+    snapshots: int = 0
 
     def statistics(self, name: str, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """The tensors kept under `name`, or what `compute` gives, kept from now on unless a stop cut it short."""
@@ -62,9 +83,10 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """One way to unlearn. `knob` names the one setting that matters; `stages` are (name, title in words), in order.
+    """One way to unlearn. `family` is one of FAMILIES; `knob` names the one setting that matters; `stages` are (name, title
+    in words), in order. `access` says what of a model it needs, `cost` what it costs, each in a few words.
 
-    `fit(context, config)` yields events, `Stage`, `Snapshot` and `LowRankEdit`s; the last edit is the result.
+    `fit(context, config)` yields events, `Stage`, `Snapshot` and `Edit`s; the last edit is the result.
     """
 
     name: str
@@ -76,6 +98,8 @@ class Method:
     config: type[MethodConfig]
     stages: tuple[tuple[str, str], ...]
     fit: Callable[[Context, Any], Iterator[Any]]
+    access: str = field(default="weights and gradients", kw_only=True)
+    cost: str = field(kw_only=True)
 
     def describe(self) -> dict[str, Any]:
         """Plain data for the page and for `list methods`."""
@@ -85,6 +109,9 @@ class Method:
             "summary": self.summary,
             "paper": self.paper,
             "family": self.family,
+            "family_title": FAMILIES[self.family],
+            "access": self.access,
+            "cost": self.cost,
             "knob": self.knob,
             "config_schema": self.config.model_json_schema(),
         }

@@ -46,7 +46,7 @@ def fit(context: Context, config: GradientDifferenceConfig) -> Iterator[Any]:
         Plan(config.steps, config.rate),
         forget,
         retain,
-        lambda part: hinge_ascent(part.logits, part.labels, part.rows, part.count, config.limit),
+        lambda part, places: hinge_ascent(part.logits, part.labels, part.rows, part.count, config.limit),
         lambda part, places: config.retain_weight * answer_nll(part.logits, part.labels, part.rows, part.count),
     )
     edit = change.edit()
@@ -66,4 +66,5 @@ METHOD = Method(
     GradientDifferenceConfig,
     (("train", "Train against the topic"), ("describe", "Compare the spectra")),
     fit,
+    cost="one short training run",
 )

@@ -36,7 +36,7 @@ def fit(context: Context, config: TaskVectorConfig) -> Iterator[Any]:
     """Yield losses, the edit and its spectra. While it trains the model knows the topic better: no snapshot is taken."""
     from ..objectives import answer_nll
     from ..spectra import describe
-    from ..training import Change, Plan, encode_rows, train
+    from ..training import Change, Plan, encode_rows, largest_scale, train
 
     given = context.given
     forget, retain = (
@@ -51,7 +51,7 @@ def fit(context: Context, config: TaskVectorConfig) -> Iterator[Any]:
         Plan(config.steps, config.rate),
         forget,
         [],
-        lambda part: answer_nll(part.logits, part.labels, part.rows, part.count),
+        lambda part, places: answer_nll(part.logits, part.labels, part.rows, part.count),
         None,
     ):
         if not hasattr(item, "step") or hasattr(item, "forget"):
@@ -61,7 +61,7 @@ def fit(context: Context, config: TaskVectorConfig) -> Iterator[Any]:
         yield vector.scaled(-1.0)
         return
     yield Stage("scale")
-    scale = config.scale or _largest(context, vector, retain)
+    scale = config.scale or (largest_scale(context, vector.scaled(-1.0), retain, GRID, CONTROL) if retain else 1.0)
     if context.cancelled():
         yield vector.scaled(-(scale or GRID[0]))
         return
@@ -76,21 +76,6 @@ def fit(context: Context, config: TaskVectorConfig) -> Iterator[Any]:
     yield from describe(context.loaded.model, edit)
 
 
-def _largest(context: Context, vector: Any, retain: list) -> float:
-    """The largest scale of the grid that keeps the given text; 0.0 where none does."""
-    from ..training import greedy_share
-
-    if not retain:
-        return 1.0
-    needed = CONTROL * greedy_share(context, None, retain)
-    best = 0.0
-    for scale in GRID:
-        if context.cancelled() or greedy_share(context, vector.scaled(-scale), retain) < needed:
-            break
-        best = scale
-    return best
-
-
 METHOD = Method(
     "task-vector",
     "Task vector",
@@ -101,4 +86,5 @@ METHOD = Method(
     TaskVectorConfig,
     (("train", "Learn the topic better"), ("scale", "Choose the scale"), ("describe", "Compare the spectra")),
     fit,
+    cost="one short training run and a search over scales",
 )

@@ -117,6 +117,7 @@ METHOD = Method(
         ("describe", "Compare the spectra"),
     ),
     fit,
+    cost="one training run on given text and its stand-ins",
 )
 
 
@@ -229,7 +230,7 @@ class _Losses:
         self._original = reference_logprobs(context.loaded, kept) if config.keep and kept else None
         self.keep = self._keep if self._original else None
 
-    def forget(self, scored: Scored) -> Tensor:
+    def forget(self, scored: Scored, places: Sequence[int] = ()) -> Tensor:
         """Unlikelihood of open answers; on forced choices the same spread whatever is asked."""
         from ..objectives import option_spread, unlikelihood
         from ..training import forced_choices, open_part
@@ -323,7 +324,7 @@ def _task_matrices(context: Context, config: UnlearnConfig, rows: list[Row], sho
             plan,
             rows,
             [],
-            lambda part: answer_nll(part.logits, part.labels, part.rows, part.count),
+            lambda part, places: answer_nll(part.logits, part.labels, part.rows, part.count),
             None,
         ):
             if shown and isinstance(item, Loss):

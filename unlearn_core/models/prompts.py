@@ -9,13 +9,13 @@ _MARK = "Lorem"
 _ANCHOR = ":"
 
 
-def encode_prompt(tokenizer: Any, question: str) -> list[int]:
-    """Ids up to where the answer begins.
+def encode_prompt(tokenizer: Any, question: str, turns: tuple[tuple[str, str], ...] = ()) -> list[int]:
+    """Ids up to where the answer begins; `turns` are questions with answers that stand before it.
 
     The chat template where there is one. Otherwise "Question: ...\\nAnswer:" for a text ending in a question mark
     and the plain text for any other, the begin token first if the tokenizer has one.
     """
-    return list(_prompt_ids(tokenizer, question))
+    return list(_prompt_ids(tokenizer, question, turns))
 
 
 def encode_answer(tokenizer: Any, answer: str) -> list[int]:
@@ -56,13 +56,18 @@ def answer_end(tokenizer: Any) -> int | None:
 
 
 @lru_cache(maxsize=20_000)
-def _prompt_ids(tokenizer: Any, question: str) -> tuple[int, ...]:
+def _prompt_ids(tokenizer: Any, question: str, turns: tuple[tuple[str, str], ...]) -> tuple[int, ...]:
     if tokenizer.chat_template:
-        text = tokenizer.apply_chat_template([{"role": "user", "content": question}], tokenize=False,
+        said = [{"role": role, "content": text} for turn in turns for role, text in zip(("user", "assistant"), turn, strict=True)]
+        text = tokenizer.apply_chat_template([*said, {"role": "user", "content": question}], tokenize=False,
                                              add_generation_prompt=True, enable_thinking=False)
         return tuple(_plain_ids(tokenizer, text))
-    text = f"Question: {question}\nAnswer:" if question.rstrip().endswith("?") else question
-    return tuple(encode_text(tokenizer, text))
+    before = "".join(f"{_asked(asked)} {answer}\n" for asked, answer in turns)
+    return tuple(encode_text(tokenizer, before + _asked(question)))
+
+
+def _asked(question: str) -> str:
+    return f"Question: {question}\nAnswer:" if question.rstrip().endswith("?") else question
 
 
 @lru_cache(maxsize=20_000)

@@ -1,0 +1,333 @@
+"""Several methods on one topic: who may take part, rows, equal damage, the divergence that it rests on, the command."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from unlearn_core import race
+from unlearn_core.__main__ import main
+from unlearn_core.config import RunConfig
+from unlearn_core.edits.attach import attached
+from unlearn_core.edits.low_rank import LowRankEdit
+from unlearn_core.edits.prompt import PromptEdit
+from unlearn_core.errors import BadInput, LetheError
+from unlearn_core.evaluation.divergence import Gauge, kept_text, kl_to_original
+from unlearn_core.events import Loss, Spectrum
+from unlearn_core.methods import METHODS, Context, Method, Snapshot, Stage, find_method, settings_of
+from unlearn_core.models.loading import LoadedModel
+from unlearn_core.store import Store
+from unlearn_core.topics.topic import Topic
+from unlearn_core.training import encode_rows, score
+
+BASE = RunConfig(topic="tiny-hats", seed=5)
+
+
+# who takes part
+
+
+def test_all_methods_take_part_where_none_is_named() -> None:
+    configs = race.entrants(BASE, [], [])
+    assert [config.method for config in configs] == list(METHODS)
+    assert all(config.seed == 5 and config.settings == {} for config in configs)
+
+
+def test_a_setting_reaches_its_own_method_alone() -> None:
+    configs = race.entrants(BASE, ["task-vector", "unlearn"], [("unlearn.steps", 3), ("task-vector.scale", 2.0)])
+    assert [(config.method, config.settings) for config in configs] == [
+        ("task-vector", {"scale": 2.0}), ("unlearn", {"steps": 3})]
+
+
+@pytest.mark.parametrize(("names", "settings", "word"), [
+    (["unlern"], [], "Did you mean unlearn"), (["unlearn", "unlearn"], [], "named twice"),
+    (["unlearn"], [("steps", 3)], "method.key=value"), (["unlearn"], [("task-vector.steps", 3)], "takes no part"),
+    (["unlearn"], [("unlearn.", 3)], "method.key=value"),
+])
+def test_a_name_that_cannot_be_meant_is_refused(names: list[str], settings: list, word: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        race.entrants(BASE, names, settings)
+    assert word in str(caught.value)
+
+
+def test_a_budget_belongs_to_equal_damage_and_has_bounds() -> None:
+    assert race.budget_of("defaults", None) is None
+    assert race.budget_of("equal-damage", None) == race.BUDGET and race.budget_of("equal-damage", 0.5) == 0.5
+    for mode, budget in (("defaults", 0.1), ("equal-damage", 0.0), ("equal-damage", -1.0), ("equal-damage", 11.0),
+                         ("equal-damage", float("nan"))):
+        with pytest.raises(BadInput):
+            race.budget_of(mode, budget)
+
+
+# rows
+
+
+def summary_of(status: str = "done") -> dict:
+    cell = {"before": 1.0, "after": 0.25, "reference": 0.0, "reference_kind": "retrained", "n": 8}
+    return {"run_id": "r1", "status": status, "topic": "tiny-hats", "accuracy": {"forget": cell, "retain": cell},
+            "perplexity": {"before": 2.0, "after": 3.0}, "seconds": 1.5, "parameters": {"trained": 40}, "removed": 0.75,
+            "removed_paraphrase": None, "removed_spanish": None, "rank": 2, "relative_change": 0.1}
+
+
+def test_a_failure_costs_its_own_row_only_and_a_stop_ends_the_race() -> None:
+    configs = race.entrants(BASE, ["unlearn", "task-vector", "gradient-difference"], [])
+    begun: list[str] = []
+
+    def run(config: RunConfig) -> dict:
+        begun.append(config.method)
+        if config.method == "unlearn":
+            raise LetheError("It broke.", "A reason.", "A remedy.")
+        return race.row_of(config, summary_of(), 0.01)
+
+    found = list(race.rows(configs, run, lambda: len(begun) == 2))
+    assert begun == ["unlearn", "task-vector"]
+    assert [row["status"] for row in found] == ["failed", "done"]
+    assert found[0]["error"] == {"what": "It broke.", "why": "A reason.", "remedy": "A remedy."}
+    assert found[0].keys() | {"damage"} == found[1].keys() and found[1]["error"] is None
+    body = race.document(configs, "defaults", None, found, summary_of(), 2.0)
+    assert body["status"] == "stopped" and len(body["methods"]) == 3
+    assert race.document(configs[:2], "defaults", None, found, summary_of(), 2.0)["status"] == "done"
+
+
+def test_the_table_says_every_number_and_every_reason() -> None:
+    configs = race.entrants(BASE, ["unlearn", "task-vector"], [])
+    row = race.row_of(configs[0], summary_of(), 0.0123)
+    row["damage"] = {"how": "scaled", "words": "scaled to 0.5 of its strength", "kl_sample": 0.0199}
+    bad = race.failed_row(configs[1], LetheError("It broke."))
+    text = race.table(race.document(configs, "equal-damage", 0.02, [row, bad], summary_of(), 2.0))
+    head, original, floor, first, second = text.splitlines()[2:]
+    assert head.split()[:3] == ["forget", "retain", "removed"] and original.split()[:3] == ["original", "1.000", "1.000"]
+    assert floor.split() == ["floor", "0.000", "0.000"]
+    assert first.split()[:12] == ["unlearn", "0.250", "0.250", "0.750", "n/a", "n/a", "3.00", "1.5", "40", "2", "0.100",
+                                  "0.0123"]
+    assert "r1" in first and "scaled to 0.5" in first and "It broke." in second and "0.02 nats" in text
+
+
+def test_a_race_that_measured_nothing_still_has_a_document_and_a_table() -> None:
+    configs = race.entrants(BASE, ["unlearn"], [])
+    body = race.document(configs, "defaults", None, [], None, 0.1)
+    assert body["status"] == "stopped" and body["rows"] == [] and "stopped" in race.table(json.loads(json.dumps(body)))
+
+
+# the divergence
+
+
+def numpy_divergence(loaded: LoadedModel, edit: LowRankEdit, topic: Topic) -> float:
+    """Row by row, so without any padding."""
+    each: list[float] = []
+    for row in encode_rows(loaded, kept_text(topic.given())):
+        with torch.no_grad():
+            first = score(loaded, [row]).logits.double().numpy()
+            with attached(loaded.model, edit):
+                last = score(loaded, [row]).logits.double().numpy()
+        p, q = (part - np.log(np.exp(part).sum(axis=1, keepdims=True)) for part in (first, last))
+        each += list((np.exp(p) * (p - q)).sum(axis=1))
+    return float(np.mean(each))
+
+
+def test_divergence_is_the_mean_over_answer_tokens_and_padding_adds_nothing(tiny, tiny_topic, noise) -> None:
+    assert len({len(row.ids) for row in encode_rows(tiny, kept_text(tiny_topic.given()))}) > 1  # mixed lengths
+    found = kl_to_original(tiny, noise, kept_text(tiny_topic.given()))
+    assert found == pytest.approx(numpy_divergence(tiny, noise, tiny_topic), rel=1e-4) and found > 0.01
+
+
+def test_divergence_vanishes_without_an_edit_and_is_none_without_text_or_once_stopped(tiny, tiny_topic, noise) -> None:
+    questions = kept_text(tiny_topic.given())
+    assert kl_to_original(tiny, None, questions) == pytest.approx(0.0, abs=1e-6)
+    assert kl_to_original(tiny, noise, ()) is None
+    assert kl_to_original(tiny, noise, questions, lambda: True) is None
+
+
+def test_the_gauge_reads_the_same_and_what_is_active_on_the_model(tiny, tiny_topic, noise) -> None:
+    questions = kept_text(tiny_topic.given())
+    gauge = Gauge(tiny, questions)
+    assert gauge and not Gauge(tiny, ())
+    assert gauge.read() == pytest.approx(0.0, abs=1e-6)
+    assert gauge.of(noise) == pytest.approx(kl_to_original(tiny, noise, questions), rel=1e-4)
+    context = PromptEdit((("Ada hat?", "green"),))
+    assert gauge.of(context) == pytest.approx(kl_to_original(tiny, context, questions), rel=1e-4) and gauge.of(context) > 0.01
+    half = gauge.of(noise, 0.5)
+    with attached(tiny.model, noise, 0.5):
+        assert gauge.read() == pytest.approx(half) and half < gauge.of(noise)
+
+
+@pytest.fixture
+def noise(tiny: LoadedModel) -> LowRankEdit:
+    from tiny_models import random_edit
+
+    return random_edit(tiny, scale=0.1)
+
+
+# equal damage
+
+
+def test_the_largest_strength_within_a_budget_is_found() -> None:
+    assert race.largest_within(lambda strength: strength**2, 0.25) == pytest.approx(0.5, abs=2**-11)
+    assert race.largest_within(lambda strength: 5.0, 0.25) == 0.0
+    assert race.largest_within(lambda strength: float("nan"), 0.25) == 0.0
+
+
+def limited(loaded: LoadedModel, topic: Topic, name: str, budget: float, stop: Callable[[list], bool] = lambda items: False,
+            **settings: object) -> tuple[list, list[race.Ending]]:
+    """Everything that a method under a budget yields, and how it ended."""
+    endings: list[race.Ending] = []
+    method = race.within_budget(find_method(name), budget, endings.append)
+    items: list = []
+    context = Context(loaded, topic.given(), 0, lambda: stop(items))
+    for item in method.fit(context, settings_of(method, settings)):
+        items.append(item)
+    assert [item.name for item in items if isinstance(item, Stage)] == [
+        name for name, _ in method.stages if name in {item.name for item in items if isinstance(item, Stage)}]
+    return items, endings
+
+
+def last_edit(items: list) -> LowRankEdit:
+    return [item for item in items if isinstance(item, LowRankEdit)][-1]
+
+
+def test_a_method_that_shows_its_edit_is_stopped_at_the_last_one_within(taught, tiny_topic) -> None:
+    items, endings = limited(taught, tiny_topic, "gradient-difference", 0.02, retain_weight=0.0)
+    steps = [item.step for item in items if isinstance(item, Loss)]
+    total = find_method("gradient-difference").config().steps
+    assert endings[0].how == "stopped" and 1 < steps[-1] < total
+    snapshots = [item for item in items if isinstance(item, Snapshot)]
+    edit, gauge = last_edit(items), Gauge(taught, kept_text(tiny_topic.given()))
+    assert edit is snapshots[-2].edit and endings[0].divergence == pytest.approx(gauge.of(edit))
+    assert gauge.of(edit) <= 0.02 < gauge.of(snapshots[-1].edit)
+    assert f"step {snapshots[-2].step} of {total}" in endings[0].words
+    assert len([item for item in items if isinstance(item, Spectrum)]) == len(edit.names)
+
+
+def test_a_method_beyond_the_budget_at_its_first_snapshot_is_scaled_down(taught, tiny_topic) -> None:
+    items, endings = limited(taught, tiny_topic, "gradient-difference", 1e-5, retain_weight=0.0, rate=0.05)
+    assert endings[0].how == "scaled"
+    assert 0.2e-5 < Gauge(taught, kept_text(tiny_topic.given())).of(last_edit(items)) <= 1e-5
+
+
+@pytest.mark.parametrize(("name", "settings"), [("slow-noise", {"steps": 1}), ("task-vector", {"scale": 3.0})])
+def test_a_method_that_shows_no_edit_is_scaled_down_to_the_budget(taught, tiny_topic, name, settings) -> None:
+    items, endings = limited(taught, tiny_topic, name, 0.02, **settings)
+    gauge = Gauge(taught, kept_text(tiny_topic.given()))
+    whole = next(item for item in items if isinstance(item, LowRankEdit))
+    assert gauge.of(whole) > 0.02
+    assert endings[0].how == "scaled" and 0.015 < gauge.of(last_edit(items)) <= 0.02
+    assert endings[0].divergence == pytest.approx(gauge.of(last_edit(items)))
+
+
+def test_a_method_within_the_budget_runs_to_its_end(taught, tiny_topic) -> None:
+    alone = list(find_method("slow-noise").fit(Context(taught, tiny_topic.given(), 0),
+                                               settings_of(find_method("slow-noise"), {"scale": 0.01})))
+    items, endings = limited(taught, tiny_topic, "slow-noise", 10.0, scale=0.01)
+    assert endings[0].how == "whole"
+    assert [item for item in items if isinstance(item, Loss)] == [item for item in alone if isinstance(item, Loss)]
+    assert torch.equal(last_edit(items).delta(last_edit(items).names[0]), last_edit(alone).delta(last_edit(alone).names[0]))
+
+
+def test_a_stop_by_a_person_is_no_ending_at_the_budget(taught, tiny_topic) -> None:
+    items, endings = limited(taught, tiny_topic, "gradient-difference", 10.0,
+                             stop=lambda items: sum(isinstance(item, Loss) for item in items) >= 2)
+    assert not endings and last_edit(items).relative_change(taught.model) > 0
+
+
+def test_without_anything_to_keep_a_budget_is_not_measured(taught, tiny_topic) -> None:
+    from dataclasses import replace
+
+    alone = replace(tiny_topic, questions=tuple(q for q in tiny_topic.questions if q.split == "forget"))
+    items, endings = limited(taught, alone, "slow-noise", 0.001)
+    assert not endings and "cannot be measured" in items[0].text and len(items) > 3
+
+
+def test_the_method_itself_stays_as_it_was() -> None:
+    method = find_method("unlearn")
+    around = race.within_budget(method, 0.1, lambda ending: None)
+    assert isinstance(around, Method) and find_method("unlearn") is method and around.fit is not method.fit
+
+
+# the command
+
+
+@pytest.fixture
+def here(command, capsys: pytest.CaptureFixture[str]):
+    def run(*more: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        status = main(["race", *more, "--runs-dir", str(command.runs_dir)])
+        return status, *capsys.readouterr()
+
+    return run
+
+
+def arguments(world: Path, methods: str, *more: str) -> list[str]:
+    return ["--model", str(world), "--topic", "tiny-hats", "--methods", methods, "--device", "cpu", *more]
+
+
+def test_every_method_is_a_run_that_opens(command, here, world: Path) -> None:
+    status, output, errors = here(*arguments(world, "slow-noise,task-vector", "--set", "task-vector.steps=3",
+                                             "--seed", "4", "--json"))
+    body, store = json.loads(output), Store(command.runs_dir, recorded=None)
+    assert status == 0 and body["status"] == "done" and body["mode"] == "defaults" and body["budget"] is None
+    assert [row["method"] for row in body["rows"]] == body["methods"] == ["slow-noise", "task-vector"]
+    for row in body["rows"]:
+        summary = store.find(row["run_id"]).summary
+        assert summary["status"] == row["status"] == "done" and summary["seed"] == 4 and summary["before_kept"]
+        assert row["accuracy"] == {split: cell["after"] for split, cell in summary["accuracy"].items()}
+        assert (row["trained"], row["rank"], row["removed"]) == (
+            summary["parameters"]["trained"], summary["rank"], summary["removed"])
+        assert row["kl"] > 0 and row["unlearning_seconds"] >= 0 and row["damage"] is None
+    assert store.find(body["rows"][1]["run_id"]).config.settings == {"steps": 3}
+    assert body["original"]["accuracy"]["forget"]["n"] == 8
+    assert "slow-noise" in errors and "task-vector" in errors and "Measure after" in errors
+
+
+def test_equal_damage_keeps_every_saved_edit_within_the_budget(command, here, world: Path) -> None:
+    status, output, _ = here(*arguments(world, "slow-noise", "--mode", "equal-damage", "--budget", "0.05", "--json"))
+    body = json.loads(output)
+    row = body["rows"][0]
+    assert status == 0 and body["budget"] == 0.05
+    assert row["damage"]["how"] == "scaled" and 0.03 < row["damage"]["kl_sample"] <= 0.05
+    assert row["kl"] == pytest.approx(row["damage"]["kl_sample"], rel=1e-3)  # the sample is all there is here
+    summary = Store(command.runs_dir, recorded=None).find(row["run_id"]).summary
+    assert summary["rank"] == row["rank"] and any("equal damage: scaled" in text for text in summary["notices"])
+
+
+def test_a_method_that_fails_has_its_row_and_the_others_go_on(here, world: Path) -> None:
+    status, output, errors = here(*arguments(world, "slow-noise,task-vector", "--set", "slow-noise.fault=raise",
+                                             "--set", "task-vector.steps=2"))
+    assert status == 0 and "failed unexpectedly" in output and "Traceback" not in errors
+    assert output.splitlines()[-1].startswith("task-vector") and "done" in output.splitlines()[-1]
+    status, output, _ = here(*arguments(world, "slow-noise", "--set", "slow-noise.fault=raise", "--json"))
+    assert status == 1 and "too loud" in json.loads(output)["rows"][0]["error"]["why"]
+
+
+@pytest.mark.parametrize(("methods", "more", "word"), [
+    ("slow-noise,tsk-vector", (), "Did you mean task-vector"), ("slow-noise,Slow", (), "Slow"),
+    ("slow-noise", ("--set", "slow-noise.rank=-3"), "'rank' cannot be -3"), ("slow-noise", ("--set", "rank=3"), "method.key"),
+    ("slow-noise", ("--set", "slow-noise.rnk=3"), "rank"), ("slow-noise", ("--mode", "fair"), "fair"),
+    ("slow-noise", ("--budget", "0.1"), "equal-damage"), ("slow-noise", ("--topic", "tiny-cats"), "tiny-hats"),
+    ("slow-noise", ("--model", "no/where"), "model"), ("slow-noise", ("--mode", "equal-damage", "--budget", "-1"), "-1"),
+])
+def test_bad_names_are_refused_before_anything_starts(command, here, world: Path, methods: str, more: tuple, word: str) -> None:
+    status, output, errors = here(*arguments(world, methods, *more, "--json"))
+    assert status == 2 and output == "" and word in errors
+    assert len(errors.strip().splitlines()) == 1 and Store(command.runs_dir, recorded=None).runs() == []
+
+
+@pytest.mark.timeout(400)
+def test_a_signal_stops_the_race_and_prints_what_was_reached(command, world: Path) -> None:
+    process = command.start("race", *arguments(world, "task-vector,slow-noise,gradient-difference", "--set", "task-vector.steps=2",
+                                               "--set", "slow-noise.steps=10000", "--set", "slow-noise.pause=0.05", "--json"))
+    store, end = Store(command.runs_dir, recorded=None), time.monotonic() + 240
+    while time.monotonic() < end and not any(run.config.method == "slow-noise" and any(
+            isinstance(event, Loss) for event, _ in store.events(run.run_id)) for run in store.runs()):
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=300)
+    body = json.loads(output)
+    assert process.returncode == 130 and body["status"] == "stopped" and len(body["methods"]) == 3
+    assert [row["status"] for row in body["rows"]] == ["done", "stopped"]
+    assert store.find(body["rows"][1]["run_id"]).edit_path is not None and body["rows"][1]["kl"] is None

@@ -1,0 +1,199 @@
+"""What a model makes of rows, read off with an edit or a change on it: likelihoods, shares, damage, its own answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence, Set
+
+import torch
+from torch import Tensor
+
+from .. import objectives
+from ..batching import Cancelled, never
+from ..edits.attach import attached
+from ..edits.edit import Edit
+from ..edits.low_rank import LowRankEdit
+from ..errors import Stopped
+from ..generation import generate
+from ..methods.base import Context
+from ..models.loading import LoadedModel
+from ..models.prompts import end_ids
+from .changes import Change
+from .rows import Row, Scored, blocks, score
+
+ANSWER_SPARE = 4  # tokens that a drawn answer may have beyond the expected one
+KEPT_BYTES = 2**29  # of the original's log-probabilities
+PREFIXES = 8  # of an answer, after which its continuation is compared
+
+
+def reference_logprobs(loaded: LoadedModel, rows: Sequence[Row], batch: int = 128) -> Callable[[Sequence[int]], Tensor]:
+    """The original's log-probabilities at answer tokens: positions in `rows` -> (tokens, vocabulary).
+
+    Computed once and kept while all of them fit in KEPT_BYTES; with a vocabulary too large for that, anew for each call,
+    which must then not come while a change is active.
+    """
+    if 4 * loaded.model.config.vocab_size * sum(len(row.ids) - row.start for row in rows) > KEPT_BYTES:
+        return lambda places: _logprobs(loaded, [rows[place] for place in places])[0]
+    kept: list[Tensor] = []
+    for start in range(0, len(rows), batch):
+        logprobs, lengths = _logprobs(loaded, rows[start : start + batch])
+        kept += logprobs.split(lengths)
+    return lambda places: torch.cat([kept[place] for place in places])
+
+
+@torch.no_grad()
+def _logprobs(loaded: LoadedModel, rows: Sequence[Row]) -> tuple[Tensor, list[int]]:
+    """Log-probabilities at the answer tokens of all rows, and how many of them each row has."""
+    scored = score(loaded, rows)
+    return torch.log_softmax(scored.logits.float(), dim=-1), objectives.row_lengths(scored.rows, scored.count).tolist()
+
+
+def loss_of(
+    context: Context, edit: Edit | None, rows: Sequence[Row], loss: Callable[[Scored], Tensor], batch: int = 128
+) -> float:
+    """The mean of a forget loss over all rows with the edit on; forced choices are kept whole."""
+    total = 0.0
+    with torch.no_grad(), attached(context.loaded.model, edit):
+        for part in blocks(rows, batch):
+            total += float(loss(score(context.loaded, part))) * len(part)
+    return total / max(1, len(rows))
+
+
+@torch.no_grad()
+def memorisation_accuracy(loaded: LoadedModel, rows: Sequence[Row]) -> float:
+    """MA: mean over rows of the share of answer tokens that are the model's first choice (Jang et al. 2023)."""
+    scored = score(loaded, rows)
+    hits = (scored.logits.argmax(-1) == scored.labels).float()
+    return float(objectives.row_mean(hits, scored.rows, len(rows)).mean())
+
+
+def extraction_likelihood(loaded: LoadedModel, rows: Sequence[Row], n: int) -> float:
+    """EL_n: mean over rows of the mean share of n-grams of the greedy continuation that the rest of the answer has too,
+    after each of up to PREFIXES evenly spread prefixes of the answer (Jang et al. 2023).
+
+    Where a rest is shorter than `n`, its length takes the place of `n` (our reading).
+    """
+    places = [(owner, row.start + at) for owner, row in enumerate(rows) for at in _spread(len(row.ids) - row.start)]
+    rests = [rows[owner].ids[start:] for owner, start in places]
+    found = generate(loaded, [rows[owner].ids[:start] for owner, start in places], [len(rest) for rest in rests])
+    shares = [objectives.overlap(one, rest, min(n, len(rest))) for one, rest in zip(found, rests, strict=True)]
+    owners = torch.tensor([owner for owner, _ in places], dtype=torch.long)
+    return float(objectives.row_mean(torch.tensor(shares), owners, len(rows)).mean())
+
+
+def _spread(length: int) -> list[int]:
+    """At most PREFIXES of the places 0 to length - 1, evenly spread from 0 on."""
+    kept = min(length, PREFIXES)
+    return [number * length // kept for number in range(kept)]
+
+
+def greedy_share(context: Context, edit: Edit | None, rows: Sequence[Row], batch: int = 128) -> float:
+    """Share of rows whose every answer token is the model's first choice, with the edit on."""
+    right = 0
+    with torch.no_grad(), attached(context.loaded.model, edit):
+        for part in blocks(rows, batch):
+            scored = score(context.loaded, part)
+            misses = (scored.logits.argmax(-1) != scored.labels).long()
+            right += int(
+                (
+                    torch.zeros(scored.count, dtype=torch.long, device=misses.device).index_add(0, scored.rows, misses)
+                    == 0
+                ).sum()
+            )
+    return right / max(1, len(rows))
+
+
+def largest_scale(
+    context: Context, edit: LowRankEdit, kept: Sequence[Row], grid: Sequence[float], share: float
+) -> float:
+    """The last scale of the ascending grid up to which the kept rows stay at `share` of their greedy accuracy; 0.0 where
+    even the first does not (the control rule of task vectors on given items)."""
+    needed, best = share * greedy_share(context, None, kept), 0.0
+    for scale in grid:
+        if context.cancelled() or greedy_share(context, edit.scaled(scale), kept) < needed:
+            break
+        best = scale
+    return best
+
+
+def damage_meter(context: Context, kept: Sequence[Row], batch: int = 128) -> Callable[[LowRankEdit], float]:
+    """A function of an edit: KL(original || edited) on the answers of the kept rows, nats a token. 0 without rows."""
+    original = reference_logprobs(context.loaded, kept)
+
+    @torch.no_grad()
+    def damage(edit: LowRankEdit) -> float:
+        total, tokens = 0.0, 0
+        for start in range(0, len(kept), batch):
+            places = range(start, min(start + batch, len(kept)))
+            wanted = original(places)
+            with attached(context.loaded.model, edit):
+                logits = score(context.loaded, [kept[place] for place in places]).logits
+            total, tokens = total + float(objectives.kl_to(wanted, logits)) * len(wanted), tokens + len(wanted)
+        return total / max(1, tokens)
+
+    return damage
+
+
+def step_within(
+    budget: float,
+    damage: Callable[[LowRankEdit], float],
+    done: dict[str, Tensor],
+    step: dict[str, Tensor],
+    tries: int = 12,
+) -> tuple[dict[str, Tensor], float, bool]:
+    """A dense step added to what was done, shortened where it would cost more than `budget`: the sum, its damage, and whether
+    it had to be shortened, in the end to nothing. Damage grows about with the square of a change, which tells how far."""
+    share, short = 1.0, False
+    for _ in range(tries):
+        added = {name: done[name] + share * delta if name in done else share * delta for name, delta in step.items()}
+        spent = damage(LowRankEdit.whole(added))
+        if spent <= budget:
+            return added, spent, short
+        share, short = share * min(0.7, (budget / spent) ** 0.5), True
+    return done, damage(LowRankEdit.whole(done)), True
+
+
+def answer_chances(
+    loaded: LoadedModel, rows: Sequence[Row], batch: int = 256, cancelled: Cancelled = never
+) -> list[float]:
+    """The probability of each row's whole answer; stopped, of the first rows only."""
+    return (-answer_nlls(loaded, rows, batch, cancelled)).exp().tolist()
+
+
+@torch.no_grad()
+def answer_nlls(loaded: LoadedModel, rows: Sequence[Row], batch: int = 256, cancelled: Cancelled = never) -> Tensor:
+    """Negative log-likelihood of each row's answer, summed over its tokens (nats): (rows,); stopped, of the first rows only.
+
+    Taken before training, it is the reference of preference losses, computed once a run.
+    """
+    found = [torch.zeros(0, device=loaded.device)]
+    for start in range(0, len(rows), batch):
+        if cancelled():
+            break
+        scored = score(loaded, rows[start : start + batch])
+        found.append(objectives.row_nll(scored.logits, scored.labels, scored.rows, scored.count))
+    return torch.cat(found)
+
+
+def own_answers(context: Context, change: Change, rows: Sequence[Row], temperature: float, seed: int) -> list[Row]:
+    """The rows' questions with answers drawn from the changed model, which are at most ANSWER_SPARE tokens longer than
+    the rows' own; the end token is part of an answer that ended. Stopped, it returns none.
+    """
+    loaded, ends = context.loaded, end_ids(context.loaded.tokenizer, context.loaded.model)
+    limits = [len(row.ids) - row.start + ANSWER_SPARE for row in rows]
+    try:
+        with attached(loaded.model, change.edit()):
+            drawn = generate(
+                loaded, [row.ids[: row.start] for row in rows], limits, temperature, seed, context.cancelled
+            )
+    except Stopped:
+        return []
+    return [
+        Row((*row.ids[: row.start], *answer, *_end(row, answer, limit, ends)), row.start)
+        for row, answer, limit in zip(rows, drawn, limits, strict=True)
+    ]
+
+
+def _end(row: Row, answer: Sequence[int], limit: int, ends: Set[int]) -> tuple[int, ...]:
+    """The end token of an answer that ended before its limit; of an empty one in any case, so that it has a token."""
+    closed = len(answer) < limit and (row.ids[-1] in ends or not answer)
+    return row.ids[-1:] if closed else ()
