@@ -24,6 +24,7 @@ BENCHMARKS = {
     "memory": "Memory with an edit switched on, against the model alone",
     "spectrum": "SVD of a product from its factors, against a dense SVD",
     "start": "From the start of the process to the result",
+    "steps": "Training steps against a bare loop of the same loss",
 }
 
 

@@ -85,8 +85,7 @@ def stop_signals() -> Iterator[threading.Event]:
 # --- run ------------------------------------------------------------------------------------------------------------
 
 def _run(options: argparse.Namespace, stop: threading.Event) -> tuple[int, Any, str]:
-    settings = dict(_setting(text) for text in options.set)
-    config, store = _config(options, options.method, settings), Store(options.runs_dir)
+    config, store = _config(options), Store(options.runs_dir)
     refuse(config, store)
     folder = store.create(config)
     try:
@@ -117,7 +116,12 @@ def _failed(end: Failed, store: Store, run_id: str) -> tuple[int, Any, str]:
     return FAILED, record.summary, f"failed: {run_id}"
 
 
-def _config(options: argparse.Namespace, method: str, settings: dict[str, Any]) -> RunConfig:
+def _config(options: argparse.Namespace) -> RunConfig:
+    """The request that a command line of `run` makes."""
+    return _request(options, options.method, dict(_setting(text) for text in options.set))
+
+
+def _request(options: argparse.Namespace, method: str, settings: dict[str, Any]) -> RunConfig:
     try:
         return RunConfig(model=options.model, topic=options.topic, method=method, settings=settings,
                          seed=options.seed, edits=tuple(options.edit), device=options.device, dtype=options.dtype)
@@ -189,7 +193,7 @@ def _figure(value: float | None) -> str:
 def _race(options: argparse.Namespace, stop: threading.Event) -> tuple[int, Any, str]:
     store, budget = Store(options.runs_dir), race.budget_of(options.mode, options.budget)
     names = [name.strip() for name in options.methods.split(",") if name.strip()]
-    first = _config(options, names[0] if names else "unlearn", {})
+    first = _request(options, names[0] if names else "unlearn", {})
     configs = race.entrants(first, names, [_setting(text) for text in options.set])
     for config in configs:
         refuse(config, store)
