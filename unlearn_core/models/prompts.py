@@ -83,4 +83,4 @@ def _answer_ids(tokenizer: Any, answer: str) -> tuple[int, ...]:
 
 
 def _plain_ids(tokenizer: Any, text: str) -> list[int]:
-    return tokenizer(text, add_special_tokens=False)["input_ids"]
+    return tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]  # too long is for the caller to say
