@@ -131,6 +131,7 @@ def within_budget(method: Method, budget: float, tell: Callable[[Ending], None])
     """The same method, whose edit stays within the budget; `tell` learns how that came about."""
     def fit(context: Context, config: Any) -> Iterator[Any]:
         from .edits.edit import Edit
+        from .edits.low_rank import LowRankEdit
         from .evaluation.divergence import Gauge, kept_text
         from .spectra import describe
 
@@ -155,7 +156,8 @@ def within_budget(method: Method, budget: float, tell: Callable[[Ending], None])
         yield Notice(ending.sentence)
         if edit is not final:
             yield edit
-            yield from describe(context.loaded.model, edit)
+            if isinstance(edit, LowRankEdit):
+                yield from describe(context.loaded.model, edit)
 
     return replace(method, fit=fit, stages=(*method.stages, ("budget", "Keep to the budget")))
 

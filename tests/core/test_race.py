@@ -16,6 +16,7 @@ from unlearn_core import race
 from unlearn_core.__main__ import main
 from unlearn_core.config import RunConfig
 from unlearn_core.edits.attach import attached
+from unlearn_core.edits.edit import Edit
 from unlearn_core.edits.low_rank import LowRankEdit
 from unlearn_core.edits.prompt import PromptEdit
 from unlearn_core.errors import BadInput, LetheError
@@ -202,6 +203,14 @@ def test_a_method_that_shows_its_edit_is_stopped_at_the_last_one_within(taught, 
     assert gauge.of(edit) <= 0.02 < gauge.of(snapshots[-1].edit)
     assert f"step {snapshots[-2].step} of {total}" in endings[0].words
     assert len([item for item in items if isinstance(item, Spectrum)]) == len(edit.names)
+
+
+@pytest.mark.parametrize(("name", "settings"), [("eul", {"epochs": 60}), ("icul", {}), ("whp-decoding", {})])
+def test_edits_of_every_kind_are_kept_to_the_budget(taught, tiny_topic, name, settings) -> None:
+    items, endings = limited(taught, tiny_topic, name, 1e-3, **settings)
+    edit = [item for item in items if isinstance(item, Edit)][-1]
+    assert endings and Gauge(taught, kept_text(tiny_topic.given())).of(edit) <= 1e-3
+    assert not [item for item in items if isinstance(item, Spectrum)]
 
 
 def test_a_method_beyond_the_budget_at_its_first_snapshot_is_scaled_down(taught, tiny_topic) -> None:
