@@ -15,8 +15,11 @@ MAX_UPLOAD = "50mb"
 THREADS = 80  # every follower holds one while it waits
 
 
-def launch_arguments(settings: Settings) -> dict[str, Any]:
-    """What `Blocks.launch` needs for this page: no request leaves the machine, nothing is recorded by Gradio itself."""
+def launch_arguments(settings: Settings, first_paint: str = "") -> dict[str, Any]:
+    """What `Blocks.launch` needs for this page: no request leaves the machine, nothing is recorded by Gradio itself.
+
+    `first_paint`: what the document's head holds for the time until the page is drawn.
+    """
     theme = gr.themes.Default(
         primary_hue="slate",
         neutral_hue="slate",
@@ -38,5 +41,5 @@ def launch_arguments(settings: Settings) -> dict[str, Any]:
         "max_file_size": MAX_UPLOAD,
         "max_threads": THREADS,
         "allowed_paths": [str(settings.runs_dir.absolute())],
-        "head": f"<script>{(ASSETS / 'keys.js').read_text(encoding='utf-8')}</script>",
+        "head": f"{first_paint}<script>{(ASSETS / 'keys.js').read_text(encoding='utf-8')}</script>",
     }

@@ -21,57 +21,59 @@ def second_moments(
 ) -> dict[str, Tensor]:
     """G = mean of x x^T over all tokens of `rows`, for the input x of every linear map: name -> (in, in), float32.
 
-    Maps that read the same tensor (query, key and value; gate and up) share one matrix. Padding is left out; it is on the
-    right, where a causal model cannot see it, so no mask is needed. Without rows every matrix is zero. Stops early, with
-    what it has, when cancelled.
+    Maps that read the same tensor (query, key and value; gate and up) share one matrix. Without rows every matrix is zero.
+    Stops early, with what it has, when cancelled.
     """
-    if not rows:
-        return {
-            name: torch.zeros(place.weight.shape[1], place.weight.shape[1], device=place.weight.device)
-            for name, place in linears(loaded.model).items()
-        }
-    gatherer = _Gatherer(linears(loaded.model))
-    with gatherer, torch.no_grad():
+    with InputMoments(loaded.model) as moments, torch.no_grad():
         for batch in by_length([len(row) for row in rows], 256, batch_tokens):
             if cancelled():
                 break
             ids = pad_right([rows[place] for place in batch], 0, loaded.device)
             lengths = torch.tensor([len(rows[place]) for place in batch], device=loaded.device)
-            mask = torch.arange(ids.shape[1], device=loaded.device) < lengths[:, None]
-            gatherer.start(mask)
-            loaded.model(input_ids=ids, use_cache=False, **loaded.few_logits(1))
-    return gatherer.means()
+            mask = (torch.arange(ids.shape[1], device=loaded.device) < lengths[:, None]).long()
+            loaded.model(input_ids=ids, attention_mask=mask, use_cache=False, **loaded.few_logits(1))
+    return moments.means()
 
 
-class _Gatherer:
-    """Hooks that add up x x^T; a tensor that several maps read is added up once."""
+class InputMoments:
+    """Second moments of what flows into every linear map: inside the block every pass of the model adds its x x^T.
 
-    def __init__(self, places: dict[str, nn.Linear]) -> None:
-        self._places = places
+    The tokens that count are those of the attention mask that the model is called with. A tensor that several maps read is
+    added up once.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self._model, self._places = model, linears(model)
         self._sums: dict[str, Tensor] = {}
         self._same: dict[str, str] = {}
-        self._count = 0
+        self.count = 0  # tokens so far
         self._mask: Tensor | None = None
         self._last: tuple[Tensor, str] | None = None
         self._handles: list = []
 
-    def __enter__(self) -> _Gatherer:
+    def __enter__(self) -> InputMoments:
         self._handles = [place.register_forward_pre_hook(self._hook(name)) for name, place in self._places.items()]
+        self._handles.append(self._model.register_forward_pre_hook(self._begin, with_kwargs=True))
         return self
 
     def __exit__(self, *_: object) -> None:
         for handle in self._handles:
             handle.remove()
-
-    def start(self, mask: Tensor) -> None:
-        """Announce the next batch by its (rows, tokens) mask."""
-        self._mask, self._last = mask, None
-        self._count += int(mask.sum())
+        self._last = None
 
     def means(self) -> dict[str, Tensor]:
-        """name -> mean outer product; maps that share an input share the tensor."""
-        shared = {name: total / max(1, self._count) for name, total in self._sums.items()}
+        """name -> mean outer product (in, in), float32; maps that share an input share the tensor. Zero before any pass."""
+        if not self.count:
+            return {
+                name: torch.zeros(place.weight.shape[1], place.weight.shape[1], device=place.weight.device)
+                for name, place in self._places.items()
+            }
+        shared = {name: total / self.count for name, total in self._sums.items()}
         return {name: shared[self._same[name]] for name in self._places if name in self._same}
+
+    def _begin(self, model: nn.Module, inputs: tuple, named: dict) -> None:
+        self._mask, self._last = named["attention_mask"].bool(), None
+        self.count += int(self._mask.sum())
 
     def _hook(self, name: str) -> Callable:
         def gather(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
@@ -80,7 +82,7 @@ class _Gatherer:
                 self._same[name] = self._last[1]
                 return
             self._last, self._same[name] = (tensor, name), name
-            x = tensor[self._mask].float()
+            x = tensor.detach()[self._mask].float()
             outer = x.T @ x
             self._sums[name] = self._sums[name] + outer if name in self._sums else outer
 

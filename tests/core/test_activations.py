@@ -8,8 +8,9 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
-from unlearn_core.activations import second_moments
+from unlearn_core.activations import InputMoments, second_moments
 from unlearn_core.models.loading import LoadedModel, linears
+from unlearn_core.training import Row, reference_logprobs, score
 
 ROWS = [[0, 2, 40, 41, 42, 43, 3, 60], [0, 2, 99, 3], [0, 2, 17, 18, 19, 3, 7, 8, 9, 10, 11]]
 
@@ -46,6 +47,16 @@ def assert_same(found: dict[str, torch.Tensor], expected: dict[str, np.ndarray])
 
 def test_padding_adds_nothing(tiny: LoadedModel) -> None:
     assert_same(second_moments(tiny, ROWS), by_hand(tiny, ROWS))
+
+
+def test_scoring_inside_the_block_gathers_the_same(tiny: LoadedModel) -> None:
+    rows = [Row(tuple(ids), 2) for ids in ROWS]
+    with InputMoments(tiny.model) as moments:
+        reference_logprobs(tiny, rows, batch=2)
+    assert moments.count == sum(map(len, ROWS))
+    assert_same(moments.means(), by_hand(tiny, ROWS))
+    score(tiny, rows)  # after the block nothing is heard any more
+    assert moments.count == sum(map(len, ROWS))
 
 
 def test_batching_changes_nothing(tiny: LoadedModel) -> None:

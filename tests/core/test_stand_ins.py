@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import torch
-
 from unlearn_core.models.loading import LoadedModel
 from unlearn_core.stand_ins import (
     foreign_tokens,
-    garbled,
+    names_of,
     own_names,
     prompt_tokens,
     renamed,
-    reworded,
     scrambled,
     template_marks,
 )
@@ -78,47 +75,8 @@ def test_foreign_tokens_are_all_but_special_ones_and_those_of_forget_prompts_alo
     assert set(plain) - set(foreign_tokens(tiny, [forget], [keep])) == {own}
 
 
-def thing(row: Row) -> int:
-    """The one token that says what the row is about."""
-    (found,) = [token for token in row.ids[: row.start] if 20 <= token < 40]
-    return found
-
-
-def test_garbled_keeps_what_is_asked_about_the_template_and_the_answer(tiny: LoadedModel) -> None:
-    rows = [Row((BEGIN, 10, 11, 12, 13, 20 + place, ANSWER, 50 + place), 7) for place in range(20)]
-    copies = garbled(tiny, rows, 4, MARKS | set(range(20, 40)), 0)
-    for before, after in zip(rows, copies, strict=True):
-        prompt = after.ids[: after.start]
-        assert prompt[0] == BEGIN and prompt[-1] == ANSWER and after.ids[after.start :] == before.ids[before.start :]
-        assert thing(before) in prompt
-    assert len({after.start for after in copies}) > 1  # words are left out and put in
-    assert sum(after.ids != before.ids for before, after in zip(rows, copies, strict=True)) > 10
-    assert garbled(tiny, rows, 0, MARKS, 0) == rows
-
-
-def test_garbled_options_of_one_forced_choice_keep_one_prompt(tiny: LoadedModel) -> None:
-    forced = [Row((BEGIN, 10, 11, 12, ANSWER, option), 5, 2) for _ in range(20) for option in (60, 61)]
-    copies = garbled(tiny, forced, 4, MARKS, 0)
-    assert [row.ids[row.start] for row in copies] == [60, 61] * 20
-    pairs = list(zip(copies[::2], copies[1::2], strict=True))
-    assert all(one.ids[: one.start] == other.ids[: other.start] for one, other in pairs)
-
-
-def chance_alone(loaded: LoadedModel, row: Row) -> float:
-    with torch.no_grad():
-        logprobs = loaded.model(input_ids=torch.tensor([row.ids])).logits[0, row.start - 1 : -1].log_softmax(-1)
-    return float(logprobs[range(len(logprobs)), row.ids[row.start :]].sum().exp())
-
-
-def test_reworded_goes_only_where_the_model_still_answers(tiny: LoadedModel) -> None:
-    copies = reworded(tiny, ROWS, 3, MARKS, 0)
-    assert len(copies) == 3 * len(ROWS)
-    for before, after in zip(3 * ROWS, copies, strict=True):
-        assert after.ids[after.start :] == before.ids[before.start :]
-        assert chance_alone(tiny, after) >= 0.5 * chance_alone(tiny, before) * (1 - 1e-4)
-    assert sum(after.ids != before.ids for before, after in zip(3 * ROWS, copies, strict=True)) > 20
-
-
-def test_reworded_ends_when_stopped(tiny: LoadedModel) -> None:
-    assert reworded(tiny, ROWS, 3, MARKS, 0, cancelled=lambda: True) == []
-    assert reworded(tiny, [], 3, MARKS, 0) == []
+def test_the_names_of_forget_prompts_are_their_own_tokens_and_the_rare_ones() -> None:
+    """Each thing (20 to 39) is in one of twenty prompts, each family (60 to 64) in four; a kept prompt has 20 and 61 too."""
+    asked = [Row((BEGIN, 10, 11, 20 + place, 60 + place % 5, ANSWER, 50), 6) for place in range(20)]
+    kept = [Row((BEGIN, 10, 12, 20, 61, ANSWER, 50), 6)]
+    assert names_of(asked, kept) == set(range(20, 40)) | {60, 62, 63, 64}

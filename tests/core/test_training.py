@@ -21,7 +21,7 @@ from unlearn_core.training import (
     Plan,
     Row,
     Scored,
-    answer_chances,
+    answer_nlls,
     encode_rows,
     forced_choices,
     greedy_share,
@@ -102,10 +102,10 @@ def test_a_model_that_gives_all_logits_scores_the_same(tiny: LoadedModel, monkey
     torch.testing.assert_close(few.logits, every.logits)
 
 
-def test_the_chance_of_an_answer_is_the_product_over_its_tokens(tiny: LoadedModel) -> None:
+def test_the_loss_of_an_answer_is_the_sum_over_its_tokens(tiny: LoadedModel) -> None:
     rows = encode_rows(tiny, OPEN)
-    expected = [np.exp(logprob_alone(tiny, row)) for row in rows]
-    np.testing.assert_allclose(answer_chances(tiny, rows, batch=2), expected, rtol=1e-4)
+    expected = [-logprob_alone(tiny, row) for row in rows]
+    np.testing.assert_allclose(answer_nlls(tiny, rows, batch=2), expected, rtol=1e-4)
 
 
 def test_forced_choices_are_scored_by_whole_options(tiny: LoadedModel) -> None:
@@ -248,26 +248,6 @@ def test_a_penalty_alone_keeps_the_change_small(tiny: LoadedModel) -> None:
         return sum(float(delta.detach().square().sum()) for delta in change.deltas().values())
 
     assert size(lambda deltas: 100 * sum(delta.square().sum() for delta in deltas.values())) < 0.5 * size(None)
-
-
-def test_rows_asked_for_half_way_join_those_to_forget(tiny: LoadedModel) -> None:
-    first, more = encode_rows(tiny, OPEN[:1]), encode_rows(tiny, OPEN[1:])
-    original, asked, seen = score(tiny, first).logits, [], []
-
-    def ask() -> list[Row]:
-        asked.append(len(seen))
-        assert not torch.equal(score(tiny, first).logits, original)  # the change is active
-        return more
-
-    def note(part: Scored, places) -> Tensor:
-        seen.append(part.labels.tolist())
-        return descend(part)
-
-    plan, change = Plan(8, 1e-2, forget_rows=1), Change(tiny.model, rank=2)
-    list(train(context_of(tiny), change, plan, first, [], note, None, more_forget=ask))
-    answers = [list(row.ids[row.start:]) for row in first + more]
-    assert asked == [4] and seen[:4] == [answers[0]] * 4
-    assert sorted(seen[4:7]) == sorted(answers)
 
 
 def test_the_edit_in_progress_is_on_during_a_snapshot_only(tiny: LoadedModel) -> None:

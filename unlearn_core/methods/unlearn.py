@@ -8,10 +8,10 @@ the forget set, both normalised by their mean diagonal. Identification and discr
 G_f v = s (G + εI) v: its leading v are forget text's own directions damped by (G + εI)⁻¹, which as ε → 0 is the Gram-Schmidt
 step against everything kept text uses. The change is ΔW = U·A with these few directions as rows of A; only U is trained, until
 every given forget answer is unlikely (or every forced choice answered without regard to what it asks) while given kept
-answers stay as they were. Few directions and stand-ins (stand_ins.py: kept questions with other names and words in them,
-or garbled) are the point: without them a change fits exceptions for the given items and harms kept items that were not
-given. After half of the training the given forget questions are asked in other words, found by a random walk over prompts
-under which the original still answers; those that the changed model still answers are forgotten too.
+answers stay as they were. Few directions and stand-ins (stand_ins.py) are the point: without copies of kept questions with
+other names and words in them a change fits exceptions for the given items and harms kept items that were not given. Copies of
+forget questions with other words around their names (`reworded`) reach further wordings and harm neighbours; by default there
+are none.
 
 *Literal*. Layer by layer, a task matrix T is trained from zero on top of the frozen weights to lower the task's loss; the
 same for the similar tasks; the right singular vectors of T are made orthogonal to theirs (Gram-Schmidt) and W ← W − λT'.
@@ -32,9 +32,10 @@ if TYPE_CHECKING:
     from ..edits.low_rank import LowRankEdit
     from ..training import Row, Scored
 
+RETAIN_ROWS = 32  # a step
 GIVEN_TURNS = 3  # how often a given forget question is drawn for each of its copies
-RENAMED, SCRAMBLED, GARBLED = 0.5, 0.3, 4  # shares of tokens exchanged in stand-ins; steps of garbling
-LEAK = 0.5  # of probability, from which on a copy in other words counts as still answered
+RENAMED, SCRAMBLED = 0.5, 0.3  # shares of tokens exchanged in stand-ins of kept questions
+REWORDED = 0.5  # share of tokens exchanged in the last copy of a forget question, in the others evenly less
 CHOICE_COPIES, CHOICE_SHARE = 3, 0.5  # scrambled copies of forced choices, which stand for those not given
 FORGET_SLACK = 0.02  # forget loss that a smaller rank may cost
 KEPT_SLACK = 0.005  # share of given kept answers that a smaller rank may cost
@@ -44,7 +45,7 @@ class UnlearnConfig(MethodConfig):
     """Settings of UNLEARN. One set of defaults serves every topic."""
 
     epsilon: float = Field(
-        1e-3,
+        1e-2,
         ge=1e-8,
         le=1.0,
         description="How freely the change may use directions that kept text uses; smaller keeps more",
@@ -59,16 +60,16 @@ class UnlearnConfig(MethodConfig):
         12.0, ge=0.0, le=1000.0, description="Weight of staying close to the original on given text to keep"
     )
     stand_ins: int = Field(
-        7,
+        4,
         ge=0,
         le=20,
-        description="Altered copies of every kept question, with other names or words or garbled, for those not given; 0 for none",
+        description="Altered copies of every kept question, with other names or words, for those not given; 0 for none",
     )
     reworded: int = Field(
-        3,
+        0,
         ge=0,
         le=20,
-        description="Copies of every open forget question in other words; those still answered are forgotten too",
+        description="Copies of every open forget question with other words around its names: reach more wordings, cost neighbours",
     )
     spread: float = Field(
         1.0, ge=0.0, le=100.0, description="Weight of answering a forced choice without regard to what it asks"
@@ -80,11 +81,11 @@ class UnlearnConfig(MethodConfig):
         description="How much likelier one option becomes, always the same one (nats); 0 makes all equally likely",
     )
     steps: int = Field(
-        150, ge=1, le=2000, description="Training steps; in the literal reading a fifth of them in each layer"
+        60, ge=1, le=2000, description="Training steps; in the literal reading half of them in each layer"
     )
-    rate: float = Field(0.02, gt=0, le=1.0, description="Learning rate")
+    rate: float = Field(0.03, gt=0, le=1.0, description="Learning rate")
     decay: float = Field(
-        1.5, ge=0.0, le=50.0, description="How fast what no answer asks for fades from the change; 0 for not at all"
+        2.5, ge=0.0, le=50.0, description="How fast what no answer asks for fades from the change; 0 for not at all"
     )
     reading: Literal["soft", "literal"] = Field(
         "soft", description="Soft discrimination, or train, SVD, Gram-Schmidt, subtract"
@@ -131,10 +132,7 @@ def _fit_soft(context: Context, config: UnlearnConfig) -> Iterator[Any]:
     plain, asked = encode_rows(loaded, given.neighbor + given.retain), encode_rows(loaded, given.forget)
     yield Stage("statistics")
     kept_rows = plain + _kept_stand_ins(context, plain, asked, config.stand_ins)
-    kept = context.statistics(
-        f"kept-{config.stand_ins}-{context.seed}",
-        lambda: second_moments(loaded, [row.ids for row in kept_rows], context.cancelled),
-    )
+    original, kept = _originals(context, kept_rows, config)
     own = context.statistics("forget", lambda: second_moments(loaded, [row.ids for row in asked], context.cancelled))
     if context.cancelled():
         return
@@ -144,20 +142,16 @@ def _fit_soft(context: Context, config: UnlearnConfig) -> Iterator[Any]:
     }
     change = Change(loaded.model, directions={name: found[id(kept[name])] for name in kept}, seed=context.seed)
     choices = encode_rows(loaded, given.forget, choices=True)
-    forget_rows = GIVEN_TURNS * choices + _other_choices(context, choices, plain)
-    wordings = _other_wordings(context, choices, plain, config.reworded)
-    if context.cancelled():
-        return
-    losses = _Losses(context, kept_rows, config)
+    forget_rows = GIVEN_TURNS * choices + _forget_stand_ins(context, choices, plain, config.reworded)
+    losses = _Losses(original, config)
     yield from train(
         context,
         change,
-        Plan(config.steps, config.rate, config.decay),
+        Plan(config.steps, config.rate, config.decay, retain_rows=RETAIN_ROWS),
         forget_rows,
         kept_rows,
         losses.forget,
         losses.keep,
-        more_forget=lambda: _leaking(context, wordings),
     )
     whole = change.edit()
     yield whole
@@ -170,9 +164,29 @@ def _fit_soft(context: Context, config: UnlearnConfig) -> Iterator[Any]:
     yield from describe(loaded.model, edit, _tasks(whole, kept, config.epsilon), kept)
 
 
+def _originals(
+    context: Context, rows: list[Row], config: UnlearnConfig
+) -> tuple[Callable[[Sequence[int]], Tensor] | None, dict[str, Tensor]]:
+    """The original's log-probabilities on kept rows, if they are to be kept, and what the rows use, from the same passes."""
+    from ..activations import InputMoments, second_moments
+    from ..training import reference_logprobs
+
+    moments, original = InputMoments(context.loaded.model), None
+    if config.keep and rows:
+        with moments:
+            original = reference_logprobs(context.loaded, rows, context.cancelled)
+    kept = context.statistics(
+        f"kept-{config.stand_ins}-{context.seed}",
+        lambda: moments.means()
+        if moments.count
+        else second_moments(context.loaded, [row.ids for row in rows], context.cancelled),
+    )
+    return original, kept
+
+
 def _kept_stand_ins(context: Context, kept: list[Row], forget: list[Row], copies: int) -> list[Row]:
-    """Copies of kept questions: in turn with any other names and with words of other kept questions; each seventh garbled."""
-    from ..stand_ins import foreign_tokens, garbled, prompt_tokens, renamed, scrambled, template_marks
+    """Copies of kept questions, in turn with any other names and with words of other kept questions."""
+    from ..stand_ins import foreign_tokens, prompt_tokens, renamed, scrambled, template_marks
 
     names, words, marks = (
         foreign_tokens(context.loaded, forget, kept),
@@ -182,53 +196,35 @@ def _kept_stand_ins(context: Context, kept: list[Row], forget: list[Row], copies
     rows: list[Row] = []
     for turn in range(copies):
         seed = 1000 * context.seed + turn
-        if turn % 7 == 6:
-            rows += garbled(context.loaded, kept, GARBLED, marks, seed)
-        elif turn % 2 == 0:
+        if turn % 2 == 0:
             rows += renamed(kept, RENAMED, names, marks, seed)
         else:
             rows += scrambled(kept, SCRAMBLED, words, marks, seed)
     return rows
 
 
-def _other_choices(context: Context, forget: list[Row], kept: list[Row]) -> list[Row]:
-    """Copies of forced choices with anything else in them."""
-    from ..stand_ins import foreign_tokens, prompt_tokens, scrambled, template_marks
+def _forget_stand_ins(context: Context, forget: list[Row], kept: list[Row], copies: int) -> list[Row]:
+    """Copies of forced choices with anything else in them, and of open questions with any words around their names."""
+    from ..stand_ins import foreign_tokens, names_of, prompt_tokens, scrambled, template_marks
 
-    forced, rows = [row for row in forget if row.options], []
-    marks, words = template_marks(kept + forget), prompt_tokens(kept) or foreign_tokens(context.loaded, [], [])
+    forced, asked = [row for row in forget if row.options], [row for row in forget if not row.options]
+    marks, vocabulary = template_marks(kept + forget), foreign_tokens(context.loaded, [], [])
+    words, names = prompt_tokens(kept) or vocabulary, marks | names_of(asked, kept)
+    rows: list[Row] = []
     for turn in range(CHOICE_COPIES):
         rows += scrambled(forced, CHOICE_SHARE, words, marks, 1000 * context.seed + turn)
+    for turn in range(copies):
+        rows += scrambled(asked, REWORDED * (turn + 1) / copies, vocabulary, names, 1000 * context.seed + turn)
     return rows
-
-
-def _other_wordings(context: Context, forget: list[Row], kept: list[Row], copies: int) -> list[Row]:
-    """Copies of open questions in other words under which the original still answers."""
-    from ..stand_ins import own_names, reworded, template_marks
-
-    open_rows = [row for row in forget if not row.options]
-    marks = template_marks(kept + forget) | own_names(open_rows, kept)
-    return reworded(context.loaded, open_rows, copies, marks, 1000 * context.seed, context.cancelled)
-
-
-def _leaking(context: Context, rows: list[Row]) -> list[Row]:
-    """The rows whose answer the model, changed as it is, still gives."""
-    from ..training import answer_chances
-
-    chances = answer_chances(context.loaded, rows, cancelled=context.cancelled)
-    return [row for row, chance in zip(rows, chances, strict=False) if chance >= LEAK]  # fewer chances once stopped
 
 
 class _Losses:
     """Both losses of the soft reading. The weight of keeping grows as forgetting nears its goal: forget first, then repair."""
 
-    def __init__(self, context: Context, kept: list[Row], config: UnlearnConfig) -> None:
-        from ..training import reference_logprobs
-
-        self._config = config
+    def __init__(self, original: Callable[[Sequence[int]], Tensor] | None, config: UnlearnConfig) -> None:
+        self._config, self._original = config, original
         self._left = 0.0  # what the last forget loss was, in nats
-        self._original = reference_logprobs(context.loaded, kept) if config.keep and kept else None
-        self.keep = self._keep if self._original else None
+        self.keep = self._keep if original else None
 
     def forget(self, scored: Scored, places: Sequence[int] = ()) -> Tensor:
         """Unlikelihood of open answers; on forced choices the same spread whatever is asked."""
@@ -315,7 +311,7 @@ def _task_matrices(context: Context, config: UnlearnConfig, rows: list[Row], sho
 
     change = Change.whole(context.loaded.model, context.seed)
     layers = change.layers()
-    plan = Plan(max(1, config.steps // 5), config.rate / 12)
+    plan = Plan(max(1, config.steps // 2), config.rate / 18)
     for turn, names in enumerate(layers.values() if rows else ()):
         change.train_only(names)
         for item in train(

@@ -4,7 +4,6 @@ from .changes import Change, Scaling, Trainable, map_names
 from .loop import BatchLoss, Plan, descend, on_answers, train, trained_edit
 from .readings import (
     KEPT_BYTES,
-    answer_chances,
     answer_nlls,
     damage_meter,
     extraction_likelihood,
@@ -32,7 +31,7 @@ from .rows import (
 )
 
 __all__ = [
-    "BatchLoss", "Change", "KEPT_BYTES", "Plan", "Row", "Scaling", "Scored", "Trainable", "answer_chances",
+    "BatchLoss", "Change", "KEPT_BYTES", "Plan", "Row", "Scaling", "Scored", "Trainable",
     "answer_nlls", "damage_meter", "descend", "encode_rows", "extraction_likelihood", "forced_choices",
     "given_rows", "greedy_share", "largest_scale", "loss_of", "map_names", "memorisation_accuracy", "on_answers",
     "open_part", "own_answers", "paired", "part_of", "question_starts", "reference_logprobs", "rounds", "row_nlls",

@@ -45,30 +45,21 @@ def train(
     forget_loss: BatchLoss | None,
     retain_loss: BatchLoss | None,
     penalty: Callable[[dict[str, Tensor]], Tensor] | None = None,
-    more_forget: Callable[[], Sequence[Row]] | None = None,
 ) -> Iterator[Loss | Snapshot]:
     """Train the change in place to lower losses on answers; see `descend`.
 
     `forget_loss` and `retain_loss` turn a scored batch, and the positions of its rows in `forget` or `retain`, into a scalar to
     minimise (weights included); both kinds of rows share one forward pass. `penalty` is added for the deltas as they are.
-    `more_forget` is asked once, after half of the steps and with the change active, for rows that join those to forget.
     """
-    rows = list(forget)
-
-    def grow() -> None:
-        with change.active():
-            rows.extend(more_forget())
-
     yield from descend(
         context,
         change,
         plan,
-        rows,
+        forget,
         retain,
         lambda chosen, kept: _losses(
-            context.loaded, change, rows, retain, chosen, kept, forget_loss, retain_loss, penalty
+            context.loaded, change, forget, retain, chosen, kept, forget_loss, retain_loss, penalty
         ),
-        grow if more_forget is not None else None,
     )
 
 
@@ -79,7 +70,6 @@ def descend(
     forget: Sequence[Row],
     retain: Sequence[Row],
     losses: Callable[[Sequence[int], Sequence[int]], Sequence[Tensor | None]],
-    half_way: Callable[[], None] | None = None,
     batches: Iterator[tuple[Sequence[int], Sequence[int]]] | None = None,
 ) -> Iterator[Loss | Snapshot]:
     """The training loop: AdamW on the change's trained factors. Asks `context.cancelled` before every step and returns early
@@ -87,8 +77,7 @@ def descend(
 
     `losses` gets the positions of the rows drawn from `forget` and from `retain` and gives the forget loss, the retain loss
     and whatever else is to be added, None for what does not apply; it makes its own forward passes, for which it switches the
-    change on. `half_way` is called once after half of the steps; it may extend `forget` in place. `batches` gives the positions
-    to draw at each step where the plan's shuffled rounds are not what is wanted.
+    change on. `batches` gives the positions to draw at each step where the plan's shuffled rounds are not what is wanted.
     """
     trained = [parameter for parameter in change.parameters() if parameter.requires_grad]
     optimiser = torch.optim.AdamW(trained, lr=plan.rate, betas=(0.9, 0.95), weight_decay=plan.decay)
@@ -99,9 +88,6 @@ def descend(
     for step in range(plan.steps):
         if context.cancelled():
             return
-        if half_way is not None and step == plan.steps // 2:
-            half_way()
-            draw_forget = rounds(forget, plan.forget_rows, context.seed + 2)
         for group in optimiser.param_groups:
             group["lr"] = (
                 plan.rate * min(1.0, (step + 1) / plan.warmup) * (1 + math.cos(math.pi * step / plan.steps)) / 2

@@ -25,16 +25,20 @@ KEPT_BYTES = 2**29  # of the original's log-probabilities
 PREFIXES = 8  # of an answer, after which its continuation is compared
 
 
-def reference_logprobs(loaded: LoadedModel, rows: Sequence[Row], batch: int = 128) -> Callable[[Sequence[int]], Tensor]:
+def reference_logprobs(
+    loaded: LoadedModel, rows: Sequence[Row], cancelled: Cancelled = never, batch: int = 128
+) -> Callable[[Sequence[int]], Tensor]:
     """The original's log-probabilities at answer tokens: positions in `rows` -> (tokens, vocabulary).
 
     Computed once and kept while all of them fit in KEPT_BYTES; with a vocabulary too large for that, anew for each call,
-    which must then not come while a change is active.
+    which must then not come while a change is active. Stopped, it knows the first rows only.
     """
     if 4 * loaded.model.config.vocab_size * sum(len(row.ids) - row.start for row in rows) > KEPT_BYTES:
         return lambda places: _logprobs(loaded, [rows[place] for place in places])[0]
     kept: list[Tensor] = []
     for start in range(0, len(rows), batch):
+        if cancelled():
+            break
         logprobs, lengths = _logprobs(loaded, rows[start : start + batch])
         kept += logprobs.split(lengths)
     return lambda places: torch.cat([kept[place] for place in places])
@@ -150,13 +154,6 @@ def step_within(
             return added, spent, short
         share, short = share * min(0.7, (budget / spent) ** 0.5), True
     return done, damage(LowRankEdit.whole(done)), True
-
-
-def answer_chances(
-    loaded: LoadedModel, rows: Sequence[Row], batch: int = 256, cancelled: Cancelled = never
-) -> list[float]:
-    """The probability of each row's whole answer; stopped, of the first rows only."""
-    return (-answer_nlls(loaded, rows, batch, cancelled)).exp().tolist()
 
 
 @torch.no_grad()
