@@ -7,7 +7,9 @@ from typing import Any
 
 import gradio as gr
 from gradio.themes.utils.fonts import LocalFont
+from starlette.middleware import Middleware
 
+from .first_paint import FirstPaint
 from .settings import Settings
 
 ASSETS = Path(__file__).parent.parent / "assets"
@@ -18,7 +20,7 @@ THREADS = 80  # every follower holds one while it waits
 def launch_arguments(settings: Settings, first_paint: str = "") -> dict[str, Any]:
     """What `Blocks.launch` needs for this page: no request leaves the machine, nothing is recorded by Gradio itself.
 
-    `first_paint`: what the document's head holds for the time until the page is drawn.
+    `first_paint`: HTML that the document begins with, for the time until the page is drawn.
     """
     theme = gr.themes.Default(
         primary_hue="slate",
@@ -40,6 +42,7 @@ def launch_arguments(settings: Settings, first_paint: str = "") -> dict[str, Any
         "show_error": False,
         "max_file_size": MAX_UPLOAD,
         "max_threads": THREADS,
+        "app_kwargs": {"middleware": [Middleware(FirstPaint, html=first_paint)]},
         "allowed_paths": [str(settings.runs_dir.absolute())],
-        "head": f"{first_paint}<script>{(ASSETS / 'keys.js').read_text(encoding='utf-8')}</script>",
+        "head": f"<script>{(ASSETS / 'keys.js').read_text(encoding='utf-8')}</script>",
     }

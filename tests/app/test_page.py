@@ -31,6 +31,25 @@ def test_first_open_shows_the_recorded_run(scripted, visit):
     assert "run=" not in page.url
 
 
+def test_the_verdict_is_there_before_any_script_of_gradio(scripted, browser):
+    page = browser.new_page(color_scheme="dark")
+    page.route("**/assets/*.js", lambda route: route.abort())
+    page.goto(scripted.url)
+    expect(page.locator(".lethe-first .lt-sentence")).to_contain_text("the Vale books")
+    expect(page.locator(".lethe-first")).to_have_css("background-color", "rgb(14, 19, 27)")
+    page.goto(f"{scripted.url}/?run=some-other-run")
+    expect(page.locator("body")).to_be_attached()
+    expect(page.locator(".lethe-first")).to_have_count(0)
+    page.close()
+
+
+def test_the_first_copy_of_the_verdict_gives_way_to_the_page(scripted, visit):
+    page = visit(scripted.url)
+    expect(page.locator("#verdict .lt-sentence")).to_be_visible()
+    expect(page.locator(".lethe-first")).to_have_count(0)
+    expect(page.locator(".lt-sentence")).to_have_count(1)
+
+
 def test_unlearn_on_first_open_repeats_the_recorded_run(scripted, visit):
     page = visit(scripted.url)
     asked = "python -m unlearn_core run --model demo --topic book-series --method unlearn --set rank=6 --seed 3"
