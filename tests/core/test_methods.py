@@ -37,6 +37,7 @@ NAMES = list(METHODS)
 # A method's other readings are methods too; each is one more entry: test id -> (method, settings)
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {name: (name, {}) for name in NAMES}
 VARIANTS["unlearn, literal"] = ("unlearn", {"reading": "literal"})
+VARIANTS |= {f"unlearn, {kind}": ("unlearn", {"subspace": kind}) for kind in ("hard", "identified", "random")}
 # What a method does not do by its nature, so that it is not asked to
 DESTROYS = {"gradient-ascent"}  # nothing holds what is kept
 FORGETS_NOTHING = {"finetune"}  # never sees a forget question

@@ -20,7 +20,13 @@ from unlearn_core.subspace import (
     soft_filter,
     truncate,
 )
-from unlearn_core.subspace.contrast import contrastive_directions, undamped
+from unlearn_core.subspace.contrast import (
+    contrastive_directions,
+    leading_directions,
+    of_unit_moment,
+    random_directions,
+    undamped,
+)
 
 
 def matrix(rows: int, columns: int, seed: int = 0) -> torch.Tensor:
@@ -181,6 +187,36 @@ def test_as_epsilon_vanishes_contrastive_directions_keep_off_what_kept_text_uses
     forget = torch.full((4, 4), 0.5, dtype=torch.float64) + torch.eye(4, dtype=torch.float64)
     found, _ = contrastive_directions(forget, kept, 1e-9, 2)
     assert float(found[:, :2].norm() / found.norm()) < 1e-4
+
+
+def test_leading_directions_are_the_principal_axes_of_numpy() -> None:
+    G = moments(np.random.default_rng(7), 6)
+    found = leading_directions(G, 2)
+    expected = np.linalg.svd(G.numpy())[0][:, :2]
+    np.testing.assert_allclose(np.abs(found.numpy() @ expected), np.eye(2), atol=1e-8)
+
+
+def test_leading_directions_within_a_span_stay_in_it_and_are_the_best_there() -> None:
+    G = torch.diag(torch.tensor([9.0, 5.0, 3.0, 1.0], dtype=torch.float64))
+    within = torch.eye(4, dtype=torch.float64)[[3, 1, 2]]  # all but the first axis
+    np.testing.assert_allclose(leading_directions(G, 2, within).abs().numpy(), np.eye(4)[[1, 2]], atol=1e-12)
+    assert leading_directions(G, 9, within).shape == (3, 4)
+
+
+def test_random_directions_are_orthonormal_and_the_seeds_own() -> None:
+    found = random_directions(6, 3, 0)
+    np.testing.assert_allclose((found @ found.T).numpy(), np.eye(3), atol=1e-6)
+    assert torch.equal(found, random_directions(6, 3, 0)) and not torch.equal(found, random_directions(6, 3, 1))
+    assert random_directions(2, 5, 0).shape == (2, 2)
+
+
+def test_directions_of_unit_moment_keep_their_way() -> None:
+    rng = np.random.default_rng(8)
+    forget, kept, rows, eps = moments(rng, 5), moments(rng, 5), torch.tensor(rng.normal(size=(3, 5))), 0.1
+    found = of_unit_moment(rows, forget, kept, eps)
+    both = forget / forget.diagonal().mean() + kept / kept.diagonal().mean() + eps * torch.eye(5)
+    np.testing.assert_allclose((found @ both @ found.T).diagonal().numpy(), np.ones(3))
+    np.testing.assert_allclose(torch.nn.functional.cosine_similarity(found, rows).numpy(), np.ones(3))
 
 
 def test_undamped_directions_give_back_what_damping_took() -> None:

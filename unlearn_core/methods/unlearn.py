@@ -90,8 +90,15 @@ class UnlearnConfig(MethodConfig):
     reading: Literal["soft", "literal"] = Field(
         "soft", description="Soft discrimination, or train, SVD, Gram-Schmidt, subtract"
     )
+    subspace: Literal["discriminated", "hard", "identified", "random"] = Field(
+        "discriminated",
+        description="To take the method apart: hard projection instead, no discrimination, or any subspace of that rank",
+    )
     energy: float = Field(
-        0.99, gt=0.0, le=1.0, description="Literal reading: share of the similar tasks' energy that is protected"
+        0.99,
+        gt=0.0,
+        le=1.0,
+        description="Hard projection and literal reading: share of kept text's or similar tasks' energy that is protected",
     )
     scale: float = Field(
         4.0, gt=0.0, le=20.0, description="Literal reading: how many times the task matrix is subtracted"
@@ -125,7 +132,6 @@ METHOD = Method(
 def _fit_soft(context: Context, config: UnlearnConfig) -> Iterator[Any]:
     from ..activations import second_moments
     from ..spectra import describe
-    from ..subspace.contrast import contrastive_directions
     from ..training import Change, Plan, encode_rows, train
 
     loaded, given = context.loaded, context.given
@@ -137,9 +143,7 @@ def _fit_soft(context: Context, config: UnlearnConfig) -> Iterator[Any]:
     if context.cancelled():
         return
     yield Stage("identify")
-    found = {
-        id(kept[name]): contrastive_directions(own[name], kept[name], config.epsilon, config.rank)[0] for name in kept
-    }
+    found = {id(kept[name]): _directions(own[name], kept[name], config, context.seed) for name in kept}
     change = Change(loaded.model, directions={name: found[id(kept[name])] for name in kept}, seed=context.seed)
     choices = encode_rows(loaded, given.forget, choices=True)
     forget_rows = GIVEN_TURNS * choices + _forget_stand_ins(context, choices, plain, config.reworded)
@@ -161,7 +165,23 @@ def _fit_soft(context: Context, config: UnlearnConfig) -> Iterator[Any]:
     edit = _smallest(context, whole, choices, plain, losses.forget)
     yield edit
     yield Stage("describe")
-    yield from describe(loaded.model, edit, _tasks(whole, kept, config.epsilon), kept)
+    tasks = _tasks(whole, kept, config.epsilon) if config.subspace == "discriminated" else None
+    yield from describe(loaded.model, edit, tasks, kept)
+
+
+def _directions(own: Tensor, kept: Tensor, config: UnlearnConfig, seed: int) -> Tensor:
+    """The rows of A for one map: forget text's directions after discrimination, or what the setting puts in their place."""
+    from ..subspace.contrast import contrastive_directions, leading_directions, of_unit_moment, random_directions
+    from ..subspace.null_space import null_space
+
+    if config.subspace == "discriminated":
+        return contrastive_directions(own, kept, config.epsilon, config.rank)[0]
+    if config.subspace == "random":
+        rows = random_directions(len(own), config.rank, seed).to(own)
+    else:
+        within = null_space(kept, config.energy) if config.subspace == "hard" else None
+        rows = leading_directions(own, config.rank, within)
+    return of_unit_moment(rows, own, kept, config.epsilon)
 
 
 def _originals(

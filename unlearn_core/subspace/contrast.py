@@ -25,6 +25,32 @@ def contrastive_directions(forget: Tensor, kept: Tensor, eps: float, count: int)
     return ((whitening @ rotated) / (1 + ratios).sqrt()).mT.to(forget.dtype).contiguous(), ratios.to(forget.dtype)
 
 
+def leading_directions(forget: Tensor, count: int, within: Tensor | None = None) -> Tensor:
+    """The `count` orthonormal input directions (count, in) in which forget text varies most, whatever kept text does.
+
+    `forget`: its second moments (in, in). With `within`, orthonormal rows (m, in), only directions in their span, at most m.
+    """
+    exact = forget.to(torch.float64 if forget.device.type != "mps" else torch.float32)
+    rows = torch.eye(len(forget), dtype=exact.dtype, device=exact.device) if within is None else within.to(exact.dtype)
+    vectors = torch.linalg.eigh(rows @ ((exact + exact.mT) / 2) @ rows.mT)[1].flip(1)[:, :count]
+    return (vectors.mT @ rows).to(forget.dtype).contiguous()
+
+
+def random_directions(size: int, count: int, seed: int) -> Tensor:
+    """`count` orthonormal directions (count, size) spread evenly over all that there are, at most `size`: a control."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.linalg.qr(torch.randn(size, min(count, size), generator=generator))[0].mT.contiguous()
+
+
+def of_unit_moment(directions: Tensor, forget: Tensor, kept: Tensor, eps: float) -> Tensor:
+    """The directions (k, in), each scaled so that v' (G_f + G + eps I) v = 1 as those of `contrastive_directions` are."""
+    exact = torch.float64 if forget.device.type != "mps" else torch.float32
+    both = _normalised(forget.to(exact)) + _normalised(kept.to(exact))
+    rows = directions.to(both)
+    moments = ((rows @ both) * rows).sum(dim=1) + eps * rows.square().sum(dim=1)
+    return (rows / moments.sqrt()[:, None]).to(forget.dtype)
+
+
 def undamped(directions: Tensor, kept: Tensor, eps: float) -> Tensor:
     """What the directions (k, in) were before discrimination: (G + eps I) v, each scaled to the length of its v."""
     raw = directions.to(kept.dtype) @ _normalised(kept) + eps * directions
