@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from tiny_models import byte_tokenizer, make_topic, save_model, teach, tiny_llama
 
+from unlearn_core.evaluation.references import Reference, topic_hash, write_reference
 from unlearn_core.models.loading import LoadedModel, load
+from unlearn_core.retraining import Retraining
 from unlearn_core.topics.topic import Topic
 
 
@@ -55,3 +59,17 @@ def taught(taught_folder: Path) -> LoadedModel:
 @pytest.fixture(scope="session")
 def tiny_topic() -> Topic:
     return make_topic()
+
+
+@pytest.fixture(scope="session")
+def retraining(taught_folder: Path, tiny_topic: Topic, tmp_path_factory: pytest.TempPathFactory) -> Retraining:
+    """The taught model's folder with one beside it that learnt everything but what is to be forgotten."""
+    folder = tmp_path_factory.mktemp("retrained") / "taught"
+    shutil.copytree(taught_folder, folder)
+    model = tiny_llama(width=64)
+    rest = replace(tiny_topic, questions=tuple(q for q in tiny_topic.questions if q.split != "forget"))
+    teach(model, byte_tokenizer(), rest)
+    save_model(folder / "references" / tiny_topic.name, model, chat=True)
+    write_reference(folder, tiny_topic, Reference("w" * 64, topic_hash(tiny_topic), "1", {"forget": 0.25},
+                                                  {"forget": "retrained"}, {}, {"forget": 8}, 12.5))
+    return Retraining(folder, tiny_topic)

@@ -174,6 +174,13 @@ def test_a_method_names_no_topic_and_no_held_split():
          if isinstance(node, ast.Constant) and node.value in hidden)
 
 
+def test_only_baselines_ask_for_the_retrained_model():
+    """It never saw the topic: what it knows is no given text, and a method that unlearns does without."""
+    none(module.at(node, "asks for the retrained model") for module in METHODS
+         if module.path.stem not in ("retrain", "sisa") for node in ast.walk(module.tree)
+         if isinstance(node, ast.Attribute) and node.attr == "retraining")
+
+
 def test_torch_is_not_loaded_before_the_first_page():
     """What `app.py` and the catalogue of methods load at once, followed through all of our own modules."""
     none(_heavy_path([name]) for name in ("app", "components.dashboard", "unlearn_core.runner", "unlearn_core.store",

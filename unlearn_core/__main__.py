@@ -22,7 +22,7 @@ from pydantic import ValidationError  # noqa: E402
 from . import race  # noqa: E402
 from .allocator import keep_freed_memory  # noqa: E402
 from .config import SPLITS, RunConfig  # noqa: E402
-from .errors import BadInput, LetheError, Stopped  # noqa: E402
+from .errors import BadInput, LetheError, Stopped, Unavailable  # noqa: E402
 from .events import Event, Failed, Finished, Notice, Phase, Progress  # noqa: E402
 from .methods import catalogue as methods  # noqa: E402
 from .models.catalogue import DEMO, models  # noqa: E402
@@ -196,7 +196,7 @@ def _race(options: argparse.Namespace, stop: threading.Event) -> tuple[int, Any,
     first = _request(options, names[0] if names else "unlearn", {})
     configs = race.entrants(first, names, [_setting(text) for text in options.set])
     for config in configs:
-        refuse(config, store)
+        refuse(config, store, passing=(Unavailable,))  # its row says so
     track = race.Track(_bench(store, options), store, stop.is_set, Report().show, budget)
     found: list[race.Row] = []
     with contextlib.suppress(Stopped):  # what was reached is printed all the same

@@ -19,6 +19,10 @@ class BadInput(LetheError):
     """The request itself cannot be carried out (exit status 2): nothing was started, nothing is lost."""
 
 
+class Unavailable(BadInput):
+    """The request is sound, but something that it rests on is not on this machine."""
+
+
 class Stopped(Exception):
     """Raised inside the engine at the first check after a stop was asked for."""
 

@@ -33,6 +33,7 @@ from .methods.base import Context, Method, MethodConfig, Snapshot, Stage
 from .models.loading import LoadedModel, load
 from .originals import Originals, keep_statistics, kept_statistics
 from .preflight import edit_file, model_folder
+from .retraining import Retraining
 from .scoring import token_scores
 from .store import RunFolder, Store
 from .summary import Results, relabelled_splits
@@ -142,7 +143,8 @@ def unlearn(work: Underway, phases: dict[str, Phase]) -> Iterator[Event]:
     job, edit = work.job, None
     kept = {} if work.under else kept_statistics(job.store, work.loaded, work.topic)
     known = set(kept)
-    context = Context(work.loaded, work.topic.given(), job.config.seed, job.cancelled, kept)
+    context = Context(work.loaded, work.topic.given(), job.config.seed, job.cancelled, kept,
+                      retraining=Retraining(work.loaded.folder, work.topic))
     live = Live(work)
     with attached(work.loaded.model, work.under), closing(work.method.fit(context, work.settings)) as fitting:
         for item in fitting:

@@ -11,8 +11,9 @@ from .config import RunConfig
 from .errors import BadInput
 from .models.catalogue import DEMO, demo_folder, looks_like_path
 from .models.weight_files import check_folder
+from .retraining import Retraining
 from .store import Store
-from .topics.catalogue import find_topic
+from .topics.catalogue import completed, find_topic
 from .topics.reader import shorten
 
 WEIGHTS = ".safetensors"
@@ -29,10 +30,11 @@ def problems(config: RunConfig, store: Store) -> dict[str, BadInput]:
     return found
 
 
-def refuse(config: RunConfig, store: Store) -> None:
-    """Raise the first BadInput of `problems`, if there is one."""
+def refuse(config: RunConfig, store: Store, passing: tuple[type[BadInput], ...] = ()) -> None:
+    """Raise the first BadInput of `problems`, if there is one that is none of the `passing` kinds."""
     for error in problems(config, store).values():
-        raise error
+        if not isinstance(error, passing):
+            raise error
 
 
 def model_folder(spec: str) -> Path | None:
@@ -61,7 +63,24 @@ def _checks(config: RunConfig, store: Store) -> dict[str, Callable[[], object]]:
         "method": lambda: methods.settings_of(methods.find_method(config.method), config.settings),
         "topic": lambda: find_topic(config.topic, model_folder(config.model), store.uploads),
         "edits": lambda: [edit_file(spec, store) for spec in config.edits],
+        "retraining": lambda: check_retraining(config, store),
     }
+
+
+def check_retraining(config: RunConfig, store: Store) -> None:
+    """Raise Unavailable where the method rests on a model without the topic that is not at hand, BadInput where it cannot
+    stand on earlier runs' edits."""
+    method = methods.find_method(config.method)
+    need = method.needs(methods.settings_of(method, config.settings))
+    if not need:
+        return
+    if config.edits:
+        raise BadInput(f"'{method.name}' cannot stand on an earlier run's edit.", "It exchanges the whole model.",
+                       "Leave the edits out.", field="edits")
+    folder = model_folder(config.model)
+    topic = completed(find_topic(config.topic, folder, store.uploads), folder).topic
+    also = "train it in this run with `--set fresh=true`" if "fresh" in method.config.model_fields else ""
+    Retraining(folder, topic).check(need, also)
 
 
 def check_model(spec: str) -> None:

@@ -16,16 +16,18 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from .config import SPLITS, RunConfig
-from .errors import BadInput, LetheError
+from .errors import BadInput, LetheError, Unavailable
+from .evaluation.references import load_reference
 from .events import Event, Failed, Notice, Phase
 from .methods import METHODS, find_method
 from .methods.base import Context, Method, Snapshot, Stage
-from .preflight import model_folder
+from .preflight import check_retraining, model_folder
 from .topics.catalogue import completed, find_topic
 
 if TYPE_CHECKING:
     from .edits.edit import Edit
     from .evaluation.divergence import Gauge
+    from .evaluation.references import Reference
     from .store import Store
     from .workbench import Workbench
 
@@ -34,6 +36,7 @@ BUDGET = 0.02  # nats an answer token, of KL to the original on given text to ke
 LEAST, MOST = 1e-6, 10.0  # what a budget may be
 LOOKS = 100  # snapshots that a method is asked for where a budget is watched
 HALVINGS = 12  # of an edit's strength
+RECORDED, NOT_RUN = "recorded", "not run here; accuracy and seconds are those of its training"
 FIGURES = ("removed", "removed_paraphrase", "removed_spanish", "rank", "relative_change")
 Row = dict[str, Any]
 
@@ -212,6 +215,10 @@ class Track:
         """One method from request to row. A failure gives a row too, and the model is loaded anew after it."""
         from .pipeline import Job, record
 
+        try:
+            check_retraining(config, self.store)
+        except Unavailable as error:
+            return self._recorded(config) or failed_row(config, error)
         clock: dict[str, float] = {}
         endings: list[Ending] = []
 
@@ -245,6 +252,13 @@ class Track:
         if endings:
             row["damage"] = {"how": endings[0].how, "words": endings[0].words, "kl_sample": endings[0].divergence}
         return row
+
+    def _recorded(self, config: RunConfig) -> Row | None:
+        """The kept scores of the retrained model, for the method whose result that is; None where there are none."""
+        folder = model_folder(config.model)
+        topic = completed(find_topic(config.topic, folder, self.store.uploads), folder).topic
+        reference = load_reference(folder, topic) if find_method(config.method).is_reference else None
+        return recorded_row(config, reference) if reference is not None else None
 
     def _divergence(self, config: RunConfig, run_id: str, topic: Any) -> float | None:
         """On all given text to keep, of the edit as saved."""
@@ -284,6 +298,13 @@ def failed_row(config: RunConfig, error: LetheError, run_id: str | None = None) 
     return row_of(config, empty, None) | {"error": {"what": error.what, "why": error.why, "remedy": error.remedy}}
 
 
+def recorded_row(config: RunConfig, reference: Reference) -> Row:
+    """What is kept of a retrained model: its accuracy on the splits it was scored on and the seconds it took; no run."""
+    empty = {"status": RECORDED, "run_id": None, "seconds": reference.seconds or None, "accuracy": {},
+             "perplexity": {"after": None}, "parameters": {"trained": None}, **dict.fromkeys(FIGURES)}
+    return row_of(config, empty, None) | {"accuracy": dict(reference.accuracy)}
+
+
 def document(configs: Sequence[RunConfig], mode: str, budget: float | None, found: Sequence[Row],
              original: Mapping[str, Any] | None, seconds: float) -> dict[str, Any]:
     """The race as plain data. `status`: done, or stopped where a row is missing or was stopped."""
@@ -318,7 +339,7 @@ def table(body: Mapping[str, Any]) -> str:
 
 
 def _cells(row: Row, splits: Sequence[str]) -> list[str]:
-    said = row["error"]["what"] if row["error"] else row["run_id"] or ""
+    said = row["error"]["what"] if row["error"] else NOT_RUN if row["status"] == RECORDED else row["run_id"] or ""
     damage = f"; {row['damage']['words']}" if row["damage"] else ""
     return [row["method"], *(_figure(row["accuracy"].get(split)) for split in splits),
             *(_figure(row[name]) for name in FIGURES[:3]), _figure(row["perplexity"], 2), _figure(row["seconds"], 1),

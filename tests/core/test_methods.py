@@ -9,8 +9,9 @@ import math
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from unlearn_core.methods.__main__ import with_table
 from unlearn_core.methods.base import FAMILIES
 from unlearn_core.models.loading import LoadedModel, linears, matrix_place, weights_hash
 from unlearn_core.models.prompts import encode_answer, encode_prompt
+from unlearn_core.retraining import Retraining
 from unlearn_core.scoring import answer_logprobs
 from unlearn_core.topics.topic import Question, Topic
 
@@ -41,14 +43,24 @@ VARIANTS |= {f"unlearn, {kind}": ("unlearn", {"subspace": kind}) for kind in ("h
 # What a method does not do by its nature, so that it is not asked to
 DESTROYS = {"gradient-ascent"}  # nothing holds what is kept
 FORGETS_NOTHING = {"finetune"}  # never sees a forget question
+LEAVES_NO_TRACE = {"retrain", "sisa"}  # what comes out never saw a forget answer, whatever it was
 ASKS_ONLY = {"idk"}  # sees forget questions, but not their answers
 VARIANTS |= {"eul": ("eul", {"epochs": 60}), "eul, square": ("eul", {"epochs": 60, "width": 0})}  # an epoch is one step here
 # What a two-layer model of bytes cannot show: in-context learning.
 UNSELECTIVE = {"icul"}
+VARIANTS["sisa"] = ("sisa", {"shards": 2})
 VARIANTS["module-negation, ia3"] = ("module-negation", {"module": "ia3"})
 TEACH = {"learn"}  # add a topic, forget none
 TRAINED = [variant for variant, (name, _) in VARIANTS.items() if {"steps", "epochs"} & find_method(name).config.model_fields.keys()]
 DESCRIBED = [variant for variant, (name, _) in VARIANTS.items() if "describe" in dict(find_method(name).stages)]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _retrained(retraining: Retraining) -> Iterator[None]:
+    """Every context of this file has a model at hand that never saw the topic."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys.modules[__name__], "Context", partial(Context, retraining=retraining))
+        yield
 
 
 @dataclass(frozen=True)
@@ -261,7 +273,7 @@ def test_the_edit_depends_on_seed_and_given_part_alone(variant: str, taught: Loa
     assert same(first, fit(taught, poisoned(tiny_topic), variant, seed=3).edit)
 
 
-@pytest.mark.parametrize("variant", sorted(set(VARIANTS) - FORGETS_NOTHING))
+@pytest.mark.parametrize("variant", sorted(set(VARIANTS) - FORGETS_NOTHING - LEAVES_NO_TRACE))
 def test_the_given_part_matters(variant: str, taught: LoadedModel, tiny_topic: Topic) -> None:
     change = {"prompt": "Who is it?"} if variant in ASKS_ONLY else {"answer": "white"}
     questions = [replace(question, **change) if question.split == "forget" else question

@@ -11,6 +11,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import torch
 from torch import Tensor
@@ -113,16 +114,21 @@ def mixture(
 
 def batches(stream: Iterator[Encoded]) -> Iterator[tuple[Tensor, Tensor]]:
     """(ids, labels) of about BATCH_TOKENS tokens, rows of like length together, padded on the right."""
+    return map(pad, row_batches(stream))
+
+
+def row_batches(stream: Iterator[Encoded]) -> Iterator[list[Encoded]]:
+    """The rows of each batch, before they are padded."""
     while True:
         chunk = sorted((next(stream) for _ in range(1024)), key=lambda line: len(line.ids))
         rows: list[Encoded] = []
         made = []
         for line in chunk:
             if rows and (len(rows) + 1) * len(line.ids) > BATCH_TOKENS:
-                made.append(pad(rows))
+                made.append(rows)
                 rows = []
             rows.append(line)
-        made.append(pad(rows))
+        made.append(rows)
         random.Random(len(chunk[0].ids) * 7919 + len(made)).shuffle(made)
         yield from made
 
@@ -156,15 +162,32 @@ def train(
     report: Callable[[int, int, float], None] = lambda done, total, loss: None,
 ) -> float:
     """Train in place on about `tokens` tokens; returns the seconds taken. Warm-up, then cosine to a twentieth of `rate`."""
+    started = time.monotonic()
+    for count, (loss, done) in enumerate(steps(model, lines, fresh, rates, tokens, rate, seed), start=1):
+        if count % 50 == 0:
+            report(done, tokens, loss.item())
+    return time.monotonic() - started
+
+
+def steps(
+    model: LlamaForCausalLM,
+    lines: Sequence[Encoded],
+    fresh: set[str],
+    rates: dict[str, float],
+    tokens: int,
+    rate: float,
+    seed: int,
+) -> Iterator[tuple[Tensor, int]]:
+    """The same, step by step: (loss, tokens so far) after each."""
     device = next(model.parameters()).device
-    started, done, steps = time.monotonic(), 0, 0
+    done, count = 0, 0
     optimiser = torch.optim.AdamW(model.parameters(), lr=rate, betas=(0.9, 0.98), weight_decay=0.05, fused=True)
     model.train()
-    for ids, labels in batches(mixture(lines, fresh, rates, random.Random(f"{seed}/lines"))):
+    for ids, labels in batches(mixture(lines, fresh, rates, _order(seed))):
         share = done / tokens
         for group in optimiser.param_groups:
             group["lr"] = (
-                rate * min(1.0, (steps + 1) / 100) * (0.05 + 0.95 * (1 + math.cos(math.pi * min(1, share))) / 2)
+                rate * min(1.0, (count + 1) / 100) * (0.05 + 0.95 * (1 + math.cos(math.pi * min(1, share))) / 2)
             )
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
             loss = answer_loss(model, ids.to(device), labels.to(device))
@@ -172,10 +195,19 @@ def train(
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
-        done, steps = done + ids.numel(), steps + 1
-        if steps % 50 == 0:
-            report(done, tokens, loss.item())
+        done, count = done + ids.numel(), count + 1
+        yield loss.detach(), done
         if done >= tokens:
             break
     model.eval()
-    return time.monotonic() - started
+
+
+def steps_needed(lines: Sequence[Encoded], fresh: set[str], rates: dict[str, float], tokens: int, seed: int) -> int:
+    """How many steps `steps` takes for so many tokens, without training."""
+    drawn = row_batches(mixture(lines, fresh, rates, _order(seed)))
+    sizes = accumulate(len(rows) * max(len(row.ids) for row in rows) for rows in drawn)
+    return next(count for count, done in enumerate(sizes, start=1) if done >= tokens)
+
+
+def _order(seed: int) -> random.Random:
+    return random.Random(f"{seed}/lines")

@@ -53,6 +53,8 @@ METHODS: dict[str, str] = {  # by family, in the order of base.FAMILIES
     "module-negation": "unlearn_core.methods.module_negation:METHOD",
     "icul": "unlearn_core.methods.icul:METHOD",
     "finetune": "unlearn_core.methods.finetune:METHOD",
+    "retrain": "unlearn_core.methods.retrain:METHOD",
+    "sisa": "unlearn_core.methods.sisa:METHOD",
 }
 
 

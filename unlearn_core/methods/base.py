@@ -13,6 +13,7 @@ from ..topics.topic import Given
 if TYPE_CHECKING:
     from ..edits.edit import Edit
     from ..models.loading import LoadedModel
+    from ..retraining import Retraining
 
 
 FAMILIES = {
@@ -61,7 +62,8 @@ class Context:
     `given` holds the only questions it may see. `kept` maps names to tensors that an earlier run of the same model and
     topic computed (statistics of the given text); a method may read from it and add to it. `cancelled` is asked before
     every step; once it says so, the method yields the edit as far as it got and returns. `snapshots`: how many the caller
-    would like to see at least, evenly over the training.
+    would like to see at least, evenly over the training. `retraining` is for the baselines that need a model which never
+    saw the topic; it names no topic and shows no question.
     """
 
     loaded: LoadedModel
@@ -70,6 +72,7 @@ class Context:
     cancelled: Callable[[], bool] = lambda: False
     kept: dict[str, Any] = field(default_factory=dict)
     snapshots: int = 0
+    retraining: Retraining | None = None
 
     def statistics(self, name: str, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """The tensors kept under `name`, or what `compute` gives, kept from now on unless a stop cut it short."""
@@ -84,7 +87,9 @@ class Context:
 @dataclass(frozen=True, slots=True)
 class Method:
     """One way to unlearn. `family` is one of FAMILIES; `knob` names the one setting that matters; `stages` are (name, title
-    in words), in order. `access` says what of a model it needs, `cost` what it costs, each in a few words.
+    in words), in order. `access` says what of a model it needs, `cost` what it costs, each in a few words. `needs` says
+    which part of `retraining` it rests on with given settings ("reference" | "recipe" | ""); `is_reference`, that its
+    result is the reference itself, so that kept scores may stand for a run.
 
     `fit(context, config)` yields events, `Stage`, `Snapshot` and `Edit`s; the last edit is the result.
     """
@@ -100,6 +105,8 @@ class Method:
     fit: Callable[[Context, Any], Iterator[Any]]
     access: str = field(default="weights and gradients", kw_only=True)
     cost: str = field(kw_only=True)
+    needs: Callable[[Any], str] = field(default=lambda config: "", kw_only=True)
+    is_reference: bool = field(default=False, kw_only=True)
 
     def describe(self) -> dict[str, Any]:
         """Plain data for the page and for `list methods`."""
