@@ -87,5 +87,14 @@
     clearInterval(tidy);
   }, 100);
 
-  window.lethe = { copy };
+  // The first of these that is on the page, scrolled into sight.
+  function show(...selectors) {
+    const behavior = matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth";
+    const go = () => selectors.map((selector) => document.querySelector(selector)).find(seen)
+      ?.scrollIntoView({ block: "start", behavior });
+    go();
+    setTimeout(go, 1200);  // what is to come below may have made the page long enough only now
+  }
+
+  window.lethe = { copy, show };
 })();

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -17,9 +18,12 @@ from .compare import build_compare
 from .controls import Field, control
 from .desk import Desk, card
 from .desk_compare import CompareDesk
+from .desk_races import RacesDesk
 from .desk_runs import RunsDesk
 from .desk_setup import SetupDesk
 from .picker import Address, Picker, Standing
+from .race_words import list_html
+from .races import build_races
 from .runs import build_runs, table_html
 from .screen import Drawn, draw
 from .seats import Seat
@@ -31,12 +35,17 @@ from .strip import strip_html
 STREAMED = ("strip", "standing", "address", "messages", "verdict", "cards", "chips", "pairs", "accuracy", "spectrum",
             "spectrum_words", "place", "change_map", "change_words", "change_table", "angles", "angles_words", "dial_words",
             "panes", "runs_table")  # fmt: skip
+RACE_PARTS = ("messages", "choosing", "methods", "mode_words", "unable", "command", "estimate", "head", "now", "actions",
+              "finding", "plot", "table", "notes", "list")  # fmt: skip
+RACE_STREAMED = ("race_head", "race_now", "race_actions", "race_finding", "race_plot", "race_table", "race_notes", "race_list")
 QUEUED = 64  # events that may wait
 PRIVATE = {"api_visibility": "private", "show_progress": "hidden"}
 LAST = {"trigger_mode": "always_last"}  # what was chosen last counts; nothing that a person did is dropped
 # Two parts of a page that are made anew at the same time trip over each other within Gradio.
 ONE_BY_ONE = {"concurrency_limit": 1, "concurrency_id": "settings", "show_progress": "hidden"}
 COPY_COMMAND = "(command) => { window.lethe.copy(command, 'Command copied'); }"
+SHOW_RACE = "() => { window.lethe.show('#race-messages .lt', '#race-head'); }"
+SHOW_RUN = "() => { window.lethe.show('#verdict'); }"
 COPY_LINK = "() => { window.lethe.copy(location.href, 'Link copied'); }"
 
 
@@ -53,7 +62,7 @@ class _Page:
 
     def __init__(self, desk: Desk) -> None:
         self.desk, self.setup = desk, SetupDesk(desk)
-        self.compare_desk, self.runs_desk = CompareDesk(desk), RunsDesk(desk)
+        self.compare_desk, self.runs_desk, self.races_desk = CompareDesk(desk), RunsDesk(desk), RacesDesk(desk)
         self.parts: dict[str, list[Any]] = {}
 
     # --- layout -------------------------------------------------------------------------------------------------------
@@ -78,8 +87,11 @@ class _Page:
                 self.compare = build_compare(first)
             with gr.Tab("Internals", id="internals"):
                 self.anatomy = build_anatomy(first)
-            with gr.Tab("Runs", id="runs"):
-                self.runs = build_runs(table_html(self.desk.store.runs(), seat.run_id, None))
+            with gr.Tab("Runs", id="runs"), gr.Tabs(selected="history", elem_id="runs-view") as self.runs_view:
+                with gr.Tab("History", id="history"):
+                    self.runs = build_runs(table_html(self.desk.store.runs(), seat.run_id, None))
+                with gr.Tab("Race", id="race"):
+                    self.races = build_races(self.desk.catalogue["methods"], list_html(self.desk.store.races(), ""))
         self.tabs, self.page = tabs, page
         standing = Standing("over" if view.over else "idle", elem_id="standing", visible="hidden")
         self._name_parts(strip, drawer, Address(elem_id="address", visible="hidden"), standing)
@@ -113,7 +125,7 @@ class _Page:
     def _name_parts(self, strip: gr.HTML, drawer: gr.Sidebar, address: Address, standing: Standing) -> None:
         """Which widgets show which part; some parts are shown twice."""
         one, two, three, bar = self.compare, self.anatomy, self.runs, self.sidebar
-        self.opened = gr.State(0)
+        self.opened, self.raced = gr.State(0), gr.State(0)
         self.parts = {
             "strip": [strip],
             "sidebar": [drawer],
@@ -153,6 +165,8 @@ class _Page:
             "save_run": [three.save],
             "delete_run": [three.delete],
             "download": [three.download],
+            "runs_view": [self.runs_view],
+            **{f"race_{name}": [getattr(self.races, name)] for name in RACE_PARTS},
             **{part.name: [getattr(bar, part.name)] for part in fields(Sidebar)},
         }
 
@@ -168,6 +182,7 @@ class _Page:
         self._wire_ask()
         self._wire_looking()
         self._wire_runs()
+        self._wire_races()
 
     def _wire_sidebar(self) -> None:
         bar, setup = self.sidebar, self.setup
@@ -185,7 +200,7 @@ class _Page:
         for button in (self.sidebar.stop, self.strip_stop, self.end_replay):
             self._on(button.click, self.setup.stop, queue=False)
         self._on(self.replay.click, self.desk.replay)
-        self._on(self.messages.select, self.desk.watch, picked=True)
+        self._on(self.messages.select, self.races_desk.watch, picked=True)
         self.copy_link.click(None, None, None, js=COPY_LINK, **PRIVATE)
 
     def _wire_ask(self) -> None:
@@ -217,29 +232,51 @@ class _Page:
         self._on(tab.delete.click, desk.delete)
         self._on(tab.undo.click, desk.undo)
 
+    def _wire_races(self) -> None:
+        view, desk, bar = self.races, self.races_desk, self.sidebar
+        self._on(self.raced.change, desk.follow, parts=RACE_STREAMED, trigger_mode="multiple", concurrency_limit=None)
+        asked = [*bar.form, *view.form]
+        changes = [widget.change for widget in (bar.model, bar.topic, bar.seed, bar.device, *view.form)]
+        self._on([self.page.load, *changes], desk.refresh, asked, queue=False, **LAST)
+        for button, every in ((view.every, True), (view.none, False)):
+            self._on(button.click, partial(desk.choose, every=every))
+        begun = self._on(view.start.click, desk.start, asked)
+        begun.then(None, None, None, js=SHOW_RACE, **PRIVATE)
+        self._on(view.messages.select, desk.watch, picked=True)
+        self._on(view.actions.select, desk.act, picked=True, queue=False)
+        self._on(view.upward.input, desk.set_upward, [view.upward], **LAST)
+        for event, handler in ((view.table.select, desk.pick), (view.plot.select, desk.pick_point)):
+            self._on(event, handler, picked=True, **LAST).then(None, None, None, js=SHOW_RUN, **PRIVATE)
+        self._on(view.list.select, desk.pick_race, picked=True, **LAST)
+        self._on(self.runs_view.select, desk.set_view, picked=True, **LAST)
+        view.copy.click(None, [view.command], None, js=COPY_COMMAND, **PRIVATE)
+
     def _on(
         self,
         triggers: Any,
         handler: Callable[..., Drawn | Iterator[Drawn]],
         inputs: list[Any] | None = None,
         picked: bool = False,
+        parts: Iterable[str] | None = None,
         **how: Any,
     ) -> Any:
-        """Wire a desk's handler: it gets the tab's seat, what was picked (if asked for) and the inputs' values."""
+        """Wire a desk's handler: it gets the tab's seat, what was picked (if asked for) and the inputs' values. `parts`: what
+        it may change, where that is less than usual."""
         stream = inspect.isgeneratorfunction(handler)
         function = (_streamed if stream else _answered)(self, handler)
         function = _picking(function) if picked else function
-        outputs, how = self._outputs(STREAMED if stream else self.parts), PRIVATE | how
+        outputs, how = self._outputs(parts or (STREAMED if stream else self.parts)), PRIVATE | how
         if isinstance(triggers, list):
             return gr.on(triggers, function, inputs, outputs, **how)
         return triggers(function, inputs, outputs, **how)
 
     def _outputs(self, parts: Iterable[str]) -> list[Any]:
-        return [self.opened, *(widget for name in parts for widget in self.parts[name])]
+        return [self.opened, self.raced, *(widget for name in parts for widget in self.parts[name])]
 
     def _arrive(self, request: gr.Request) -> dict[Any, Any]:
         seat = self.seat(request)
-        return self.values(seat, self.desk.arrive(seat, dict(request.query_params)))
+        query = dict(request.query_params)
+        return self.values(seat, self.desk.arrive(seat, query) | self.races_desk.arrive(seat, query))
 
     def _leave(self, request: gr.Request) -> None:
         self.desk.seats.leave(request.session_hash)
@@ -248,9 +285,9 @@ class _Page:
         return self.desk.seats.of(request.session_hash)
 
     def values(self, seat: Seat, drawn: Drawn) -> dict[Any, Any]:
-        """New values by widget. The number of the opened run goes along always: it starts the follower."""
+        """New values by widget. The numbers of the opened run and race go along always: they start the followers."""
         values = {widget: value for name, value in drawn.items() for widget in self.parts[name]}
-        return {self.opened: seat.generation} | values
+        return {self.opened: seat.generation, self.raced: seat.race.generation} | values
 
 
 def _strip_button(words: str, name: str, variant: str = "secondary") -> gr.Button:

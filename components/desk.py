@@ -44,7 +44,7 @@ class Desk:
         What somebody typed, chose or opened while the page was still arriving stays.
         """
         state, messages = parse(query)
-        run_id = state.run or self.runner.running() or RECORDED
+        run_id = state.run or (None if self.runner.racing() else self.runner.running()) or RECORDED
         try:
             run_id = self.store.find(run_id).run_id
         except LetheError as error:

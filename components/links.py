@@ -19,11 +19,12 @@ class ViewState:
     run: str = ""
     tab: str = TABS[0]
     question: str = ""
+    race: str = ""  # the race in sight, within the tab of runs
 
 
 def query_string(state: ViewState) -> str:
-    """"?run=…&tab=…&q=…" without the parts that are defaults; "" where all are."""
-    pairs = [("run", state.run), ("tab", "" if state.tab == TABS[0] else state.tab), ("q", state.question)]
+    """"?run=…&tab=…&q=…&race=…" without the parts that are defaults; "" where all are."""
+    pairs = [("run", state.run), ("tab", "" if state.tab == TABS[0] else state.tab), ("q", state.question), ("race", state.race)]
     text = urlencode([(key, value) for key, value in pairs if value])
     return f"?{text}" if text else ""
 
@@ -31,17 +32,20 @@ def query_string(state: ViewState) -> str:
 def parse(query: Mapping[str, str]) -> tuple[ViewState, list[str]]:
     """(state, messages) from decoded query parameters; each value that makes no sense gives one message."""
     messages: list[str] = []
-    run, tab, question = (str(query.get(key) or "").strip() for key in ("run", "tab", "q"))
+    run, tab, question, race = (str(query.get(key) or "").strip() for key in ("run", "tab", "q", "race"))
     if run and not _RUN.fullmatch(run):
         messages.append(f"The link names no possible run ({_short(run)}): the default run is open instead.")
         run = ""
+    if race and not _RUN.fullmatch(race):
+        messages.append(f"The link names no possible race ({_short(race)}).")
+        race = ""
     if tab and tab.lower() not in TABS:
         messages.append(f"There is no tab {_short(tab)}: the tabs are {', '.join(TABS)}.")
         tab = ""
     if len(question) > LONGEST_VALUE or any(ord(c) < 32 for c in question):
         messages.append("The question in the link is too long or not text: it was left out.")
         question = ""
-    return ViewState(run=run, tab=tab.lower() or TABS[0], question=question), messages
+    return ViewState(run=run, tab=tab.lower() or TABS[0], question=question, race=race), messages
 
 
 def _short(value: str) -> str:

@@ -11,6 +11,7 @@ _PICK = """
 const pick = (event) => {
   const target = event.target.closest('[data-pick]');
   if (!target || !element.contains(target)) return;
+  if (event.ctrlKey || event.metaKey || event.shiftKey) return;  // a link may be opened elsewhere
   event.preventDefault();
   trigger('select', {value: target.dataset.pick});
 };
@@ -31,7 +32,7 @@ const show = () => {
   document.documentElement.classList.remove('lethe-opening');
   if (props.value === null || props.value === undefined) return;
   const query = new URLSearchParams(location.search);
-  for (const name of ['run', 'tab', 'q']) query.delete(name);
+  for (const name of ['run', 'tab', 'q', 'race']) query.delete(name);
   for (const [name, value] of new URLSearchParams(props.value)) query.set(name, value);
   const text = query.toString();
   history.replaceState(history.state, '', location.pathname + (text ? '?' + text : ''));

@@ -45,8 +45,8 @@ def accuracy_figure(view: RunView) -> go.Figure:
     across: dict[str, Any] = {"range": [0, 1.04 * max((item.step for item in view.live), default=1) or 1]}
     if not splits:
         across = {"range": [0, 1], "showticklabels": False}
-        notes = [*notes, _note("The first measurements come with training.")]
-    layout = _layout(_axis("Optimiser step", **across), _axis("Right answers, %", range=[-4, 104],
+        notes = [*notes, note("The first measurements come with training.")]
+    layout = frame(axis("Optimiser step", **across), axis("Right answers, %", range=[-4, 104],
                      tickvals=[0, 25, 50, 75, 100]), shapes=shapes, annotations=notes, meta={"points": len(view.live)})
     return go.Figure({"data": traces, "layout": layout})
 
@@ -65,7 +65,7 @@ def spectrum_figure(view: RunView, layer: int, matrix: str) -> go.Figure:
                        hatched=True)]
     real = [v for values in (item.original, item.task, item.removed, item.kept) for v in values if v and v > 0]
     scale = _log_scale(min(real), max(real)) if real else {}
-    return go.Figure({"data": traces, "layout": _layout(_axis(across), _axis(up, **scale))})
+    return go.Figure({"data": traces, "layout": frame(axis(across), axis(up, **scale))})
 
 
 def change_map_figure(view: RunView) -> go.Figure:
@@ -80,8 +80,8 @@ def change_map_figure(view: RunView) -> go.Figure:
         "hovertemplate": "layer %{y}, %{x}: change %{z:.1f} % of the weights<extra></extra>",
         "colorbar": {"title": {"text": "change, %", "side": "right", "font": {"size": 13}}, "thickness": 10,
                      "outlinewidth": 0}}
-    layout = _layout(_axis("", type="category", showgrid=False),
-                     _axis("Layer", type="category", autorange="reversed", showgrid=False))
+    layout = frame(axis("", type="category", showgrid=False),
+                     axis("Layer", type="category", autorange="reversed", showgrid=False))
     return go.Figure({"data": [trace], "layout": layout})
 
 
@@ -95,7 +95,7 @@ def angles_figure(view: RunView, layer: int, matrix: str) -> go.Figure:
     traces = [_dots("Forget inputs, before discrimination", item.cosines, PLOT_GREY, "circle-open", "solid"),
               _dots("Subtracted part, after discrimination", item.cosines_after, PLOT_FORGET, "diamond", "dash")]
     ticks = {"tick0": 1, "dtick": max(1, math.ceil(len(item.cosines) / MOST_TICKS))}
-    layout = _layout(_axis(across, **ticks), _axis(up, range=[-0.03, 1.05], tickvals=[0, 0.25, 0.5, 0.75, 1]))
+    layout = frame(axis(across, **ticks), axis(up, range=[-0.03, 1.05], tickvals=[0, 0.25, 0.5, 0.75, 1]))
     return go.Figure({"data": traces, "layout": layout})
 
 
@@ -112,12 +112,14 @@ def short_matrix(matrix: str) -> str:
 
 # Frame --------------------------------------------------------------------------------------------------------------
 
-def _axis(title: str, **more: Any) -> dict[str, Any]:
+def axis(title: str, **more: Any) -> dict[str, Any]:
+    """One axis of any figure."""
     return {"gridcolor": PLOT_GRID, "zeroline": False, "linecolor": PLOT_GRID, "tickfont": {"size": 12},
             "title": {"text": title, "standoff": 8, "font": {"size": 13}}} | more
 
 
-def _layout(xaxis: dict[str, Any], yaxis: dict[str, Any], **more: Any) -> dict[str, Any]:
+def frame(xaxis: dict[str, Any], yaxis: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """The layout of any figure."""
     return {"template": "none", "height": HEIGHT, "paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)",
             "uirevision": "keep", "font": {"color": PLOT_GREY, "size": 13, "family": FONT},
             "margin": {"l": 56, "r": 16, "t": 36, "b": 44}, "hovermode": "closest",
@@ -128,11 +130,12 @@ def _layout(xaxis: dict[str, Any], yaxis: dict[str, Any], **more: Any) -> dict[s
 
 def _nothing(across: str, up: str, text: str) -> go.Figure:
     bare = {"range": [0, 1], "showticklabels": False}
-    layout = _layout(_axis(across, **bare), _axis(up, **bare), annotations=[_note(text)])
+    layout = frame(axis(across, **bare), axis(up, **bare), annotations=[note(text)])
     return go.Figure({"data": [], "layout": layout})
 
 
-def _note(text: str, **more: Any) -> dict[str, Any]:
+def note(text: str, **more: Any) -> dict[str, Any]:
+    """Words on a figure; in its middle, where nothing else is said."""
     return {"text": text, "x": 0.5, "y": 0.5, "xref": "paper", "yref": "paper", "showarrow": False,
             "font": {"color": PLOT_GREY, "size": 14}} | more
 
@@ -143,7 +146,7 @@ def _floor(floor: Measured) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]
     line = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": y, "y1": y,
             "line": {"color": PLOT_GREY, "dash": "dot", "width": 1}}
     name = "chance" if floor.reference_kind == "chance" else "never saw it"
-    return [line], [_note(name, x=0, y=y, yref="y", xanchor="left", yanchor="bottom",
+    return [line], [note(name, x=0, y=y, yref="y", xanchor="left", yanchor="bottom",
                           font={"color": PLOT_GREY, "size": 12})]
 
 

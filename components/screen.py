@@ -49,7 +49,8 @@ def shown_questions(view: RunView, seat: Seat) -> list[str]:
 def address(seat: Seat) -> str:
     """The query string that restores what this tab shows."""
     run = "" if seat.run_id == RECORDED or not seat.kept else seat.run_id
-    return query_string(ViewState(run=run, tab=seat.tab, question=seat.question)).lstrip("?")
+    race = seat.race.race_id if seat.tab == "runs" and seat.race.shown else ""
+    return query_string(ViewState(run=run, tab=seat.tab, question=seat.question, race=race)).lstrip("?")
 
 
 def draw(view: RunView, seat: Seat, running: bool = False) -> Drawn:
@@ -163,5 +164,5 @@ _PARTS: dict[str, tuple[Callable[[RunView, Seat, bool], tuple], Callable[[RunVie
     "change_table": (lambda v, s, r: (v.spectra,), lambda v, s, r: change_table_html(v)),
     "angles": (_at, _angles),
     "angles_words": (_at, lambda v, s, r: angles_words(v, *(place(v, s) or (0, "")))),
-    "address": (lambda v, s, r: (s.run_id, s.kept, s.tab, s.question), lambda v, s, r: address(s)),
+    "address": (lambda v, s, r: (s.run_id, s.kept, s.tab, s.question, s.race.race_id, s.race.shown), lambda v, s, r: address(s)),
 }

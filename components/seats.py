@@ -9,6 +9,7 @@ from typing import Any
 from unlearn_core.events import Answer, TokenScores
 from unlearn_core.store import RECORDED
 
+from .race_seat import RaceSeat
 from .view import RunView
 
 
@@ -44,6 +45,7 @@ class Seat:
     view: RunView | None = None  # the open run as last drawn, and whether somebody is at work on it
     running: bool = False
     seen: dict[str, tuple] = field(default_factory=dict)  # what the parts on the page were drawn from
+    race: RaceSeat = field(default_factory=RaceSeat)
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def open(self, run_id: str, how: str = "follow") -> None:
@@ -116,3 +118,4 @@ class Seats:
             seat = self._seats.pop(session or "", None)
         if seat is not None:
             seat.generation += 1
+            seat.race.generation += 1

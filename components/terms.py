@@ -23,6 +23,8 @@ TERMS: dict[str, str] = {
     "chance": "What guessing among the options scores. A model that forgot a task should do no better, and no worse.",
     "answered": "Share of free answers that are one of the options at all.",
     "removed": "Share of the knowledge above the floor that is gone: (before − after) / (before − floor).",
+    "damage": "How far the model's answers on given text to keep have moved from the original's: KL divergence, mean over "
+              "answer tokens, in nats.",
     "relabelled": "The answers are wrong more often than guessing would be, or give the right option away: the "
                   "knowledge is still there, turned round.",
     "heat": "The expected answer is fed to both models word by word. Orange: less likely after unlearning; blue: more "

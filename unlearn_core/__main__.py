@@ -21,9 +21,9 @@ from pydantic import ValidationError  # noqa: E402
 
 from . import race  # noqa: E402
 from .allocator import keep_freed_memory  # noqa: E402
-from .config import SPLITS, RunConfig  # noqa: E402
+from .config import BUDGET, DEFAULTS, MODES, SPLITS, RaceConfig, RunConfig  # noqa: E402
 from .errors import BadInput, LetheError, Stopped, Unavailable  # noqa: E402
-from .events import Event, Failed, Finished, Notice, Phase, Progress  # noqa: E402
+from .events import Event, Failed, Finished, LaneBegun, LaneEnded, Notice, Phase, Progress  # noqa: E402
 from .methods import catalogue as methods  # noqa: E402
 from .models.catalogue import DEMO, models  # noqa: E402
 from .preflight import check_model, edit_file, model_folder, refuse  # noqa: E402
@@ -158,6 +158,10 @@ class Report:
             self._line(f"{at:6.1f} s  {event.index}/{event.count}  {event.title}")
         elif isinstance(event, Notice):
             self._line(f"          {event.text}")
+        elif isinstance(event, LaneBegun):
+            self._line(f"          --- {event.method} ({event.index} of {event.count}) ---")
+        elif isinstance(event, LaneEnded):
+            self._line(f"{at:6.1f} s  {event.row['method']}: {event.row['status']}")
         elif isinstance(event, Finished):
             self._line(f"{at:6.1f} s  {event.status}")
 
@@ -191,22 +195,33 @@ def _figure(value: float | None) -> str:
 # --- race -----------------------------------------------------------------------------------------------------------
 
 def _race(options: argparse.Namespace, stop: threading.Event) -> tuple[int, Any, str]:
-    store, budget = Store(options.runs_dir), race.budget_of(options.mode, options.budget)
-    names = [name.strip() for name in options.methods.split(",") if name.strip()]
-    first = _request(options, names[0] if names else "unlearn", {})
-    configs = race.entrants(first, names, [_setting(text) for text in options.set])
-    for config in configs:
-        refuse(config, store, passing=(Unavailable,))  # its row says so
-    track = race.Track(_bench(store, options), store, stop.is_set, Report().show, budget)
-    found: list[race.Row] = []
-    with contextlib.suppress(Stopped):  # what was reached is printed all the same
-        track.warm(configs[0])
-        for row in race.rows(configs, track.run, stop.is_set):
-            found.append(row)
-    body = race.document(configs, options.mode, budget, found, track.summary, time.monotonic() - STARTED)
+    store, config = Store(options.runs_dir), _race_request(options)
+    for request in race.lanes(config):  # what is asked for by name is refused, not left out
+        refuse(request, store, passing=(Unavailable,))  # its row says so
+    folder = store.create_race(config)
+    try:
+        end = race.record_race(race.Race(config, folder, store, STARTED, stop.is_set), _bench(store, options), Report().show)
+    except OSError as error:
+        raise LetheError("The race could not be written.", f"{folder.path}: {error.strerror}.", "Free some space.") from error
+    finally:
+        folder.close()
+    if isinstance(end, Failed):
+        print(end.trace, end="", file=sys.stderr)
+        raise (LetheError if end.trace else BadInput)(end.what, end.why, end.remedy)
+    body = end.summary
     if body["status"] == "stopped":
         return STOPPED, body, race.table(body)
-    return DONE if any(row["status"] == "done" for row in found) else FAILED, body, race.table(body)
+    return DONE if any(row["status"] == "done" for row in body["rows"]) else FAILED, body, race.table(body)
+
+
+def _race_request(options: argparse.Namespace) -> RaceConfig:
+    """The request that a command line of `race` makes."""
+    race.budget_of(options.mode, options.budget)
+    names = tuple(name.strip() for name in options.methods.split(",") if name.strip())
+    first = _request(options, names[0] if names else "unlearn", {})
+    settings = race.own_settings([_setting(text) for text in options.set])
+    return RaceConfig(model=first.model, topic=first.topic, methods=names, settings=settings, mode=options.mode,
+                      budget=options.budget, seed=first.seed, device=first.device, dtype=first.dtype)
 
 
 # --- list and evaluate ----------------------------------------------------------------------------------------------
@@ -283,8 +298,8 @@ def _parser() -> Parser:
 def _add_race(parser: argparse.ArgumentParser) -> None:
     _add_model(parser, edits=False)
     parser.add_argument("--methods", default="", metavar="A,B,C", help="which methods, all by default")
-    parser.add_argument("--mode", default=race.DEFAULTS, choices=race.MODES, help="how far each method goes")
-    parser.add_argument("--budget", type=float, help=f"for equal damage: KL on kept text, nats ({race.BUDGET})")
+    parser.add_argument("--mode", default=DEFAULTS, choices=MODES, help="how far each method goes")
+    parser.add_argument("--budget", type=float, help=f"for equal damage: KL on kept text, nats ({BUDGET})")
     parser.add_argument("--set", action="append", default=[], metavar="METHOD.KEY=VALUE", help="a setting of a method")
     parser.add_argument("--seed", type=int, default=0, help="seeds the methods only")
     parser.set_defaults(command=_race, edit=[])

@@ -1,4 +1,4 @@
-"""What one run is asked to do, as frozen plain data. Imports no torch; does not know whether a method exists."""
+"""What one run or one race is asked to do, as frozen plain data. Imports no torch; does not know whether a method exists."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 SPLITS = ("forget", "forget_paraphrase", "forget_spanish", "forget_choice", "neighbor", "retain", "general")
 FORGET_SPLITS = tuple(split for split in SPLITS if split.startswith("forget"))
 KEEP_SPLITS = tuple(split for split in SPLITS if not split.startswith("forget"))
+DEFAULTS, EQUAL_DAMAGE = MODES = ("defaults", "equal-damage")  # of a race
+BUDGET = 0.02  # of equal damage: nats an answer token, of KL to the original on given text to keep
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
@@ -40,8 +42,7 @@ class RunConfig(BaseModel):
 
     def digest(self) -> str:
         """Eight hexadecimal digits: the same request has the same digest."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:8]
+        return _digest(self)
 
     def command(self) -> str:
         """The headless command that repeats this run."""
@@ -61,6 +62,51 @@ class RunConfig(BaseModel):
         if self.dtype != "auto":
             parts.append(f"--dtype {self.dtype}")
         return " ".join(parts)
+
+
+class RaceConfig(BaseModel):
+    """Everything that determines a race. `methods` empty: all that there are; `settings` by method; `budget` only where
+    the mode is equal damage."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str = Field("demo", description="'demo', a hub id, or a local folder")
+    topic: str = Field(..., description="a topic's name, or the path of a topic file")
+    methods: tuple[str, ...] = Field((), description="which methods take part, in order")
+    settings: dict[str, dict[str, Any]] = Field(default_factory=dict, description="settings that differ from defaults")
+    mode: Literal["defaults", "equal-damage"] = DEFAULTS
+    budget: float | None = Field(None, description="for equal damage: KL to the original on kept text, in nats")
+    seed: int = Field(0, ge=0, le=2**31 - 1, description="seeds the methods only")
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+
+    def digest(self) -> str:
+        """Eight hexadecimal digits: the same request has the same digest."""
+        return _digest(self)
+
+    def run(self, method: str) -> RunConfig:
+        """What is asked of one method."""
+        return RunConfig(model=self.model, topic=self.topic, method=method, settings=self.settings.get(method, {}),
+                         seed=self.seed, device=self.device, dtype=self.dtype)
+
+    def command(self) -> str:
+        """The headless command that repeats this race."""
+        import shlex
+
+        parts = ["python -m unlearn_core race", f"--model {shlex.quote(self.model)}", f"--topic {shlex.quote(self.topic)}"]
+        parts += [f"--methods {','.join(self.methods)}"] if self.methods else []
+        parts += [f"--mode {self.mode}"] + ([f"--budget {self.budget:g}"] if self.budget is not None else [])
+        parts += [f"--set {shlex.quote(f'{method}.{key}={_plain(value)}')}"
+                  for method, settings in sorted(self.settings.items()) for key, value in sorted(settings.items())]
+        parts.append(f"--seed {self.seed}")
+        parts += [f"--device {self.device}"] if self.device != "auto" else []
+        parts += [f"--dtype {self.dtype}"] if self.dtype != "auto" else []
+        return " ".join(parts)
+
+
+def _digest(request: BaseModel) -> str:
+    text = json.dumps(request.model_dump(mode="json"), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def _plain(value: Any) -> str:

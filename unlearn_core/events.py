@@ -1,7 +1,7 @@
 """The contract between engine and interface: every event that a run can emit, one frozen dataclass each.
 
-All fields are JSON-plain. A run is a list of these; exactly one terminal event (`Finished` or `Failed`), always
-last. Knows nothing of models, files or pages.
+All fields are JSON-plain. A run, or a race of several, is a list of these; exactly one terminal event (`Finished` or
+`Failed`), always last. Knows nothing of models, files or pages.
 """
 
 from __future__ import annotations
@@ -199,6 +199,36 @@ class EditReady:
 
 
 @dataclass(frozen=True, slots=True)
+class RaceStarted:
+    """First event of a race. `config` is RaceConfig as a dict. `lanes`: method, title, family and family_title of each that
+    takes part, in order; `left_out`: method, title and why of each that cannot."""
+
+    race_id: str
+    config: dict[str, Any]
+    started_at: str  # ISO 8601, UTC
+    lanes: list[dict[str, Any]]
+    left_out: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class LaneBegun:
+    """A method's turn in a race has come; phases, progress and live measurements that follow are its own. `index` counts
+    from 1 to `count`."""
+
+    method: str
+    run_id: str
+    index: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class LaneEnded:
+    """A method's turn in a race is over, in whatever way. `row` is its row of the table."""
+
+    row: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Notice:
     """A sentence for the reader: a limit, a choice, a warning."""
 
@@ -238,6 +268,9 @@ Event = (
     | Spectrum
     | Overlap
     | EditReady
+    | RaceStarted
+    | LaneBegun
+    | LaneEnded
     | Notice
     | Finished
     | Failed

@@ -13,7 +13,7 @@ from .models.loading import weights_hash
 from .phases import Job, check, heat, measure_after, measure_before, notice, prepare, ready, save, unlearn
 from .summary import Results, summarise
 
-__all__ = ["Job", "record", "run"]
+__all__ = ["Job", "failure", "record", "run"]
 
 
 def record(job: Job, publish: Callable[[Event, float], None] = lambda event, at: None) -> Event:
@@ -53,7 +53,7 @@ def run(job: Job) -> Iterator[Event]:
                      "Pick a smaller model, or close other programs.", traceback.format_exc())
         return
     except Exception as error:  # the boundary: whatever a method or model does becomes a card, never a dead run
-        yield _failure(error)
+        yield failure(error)
         return
     seconds = job.seconds()
     yield Finished(status, seconds, summarise(job.results, status, seconds))
@@ -106,7 +106,8 @@ def _stop_words(results: Results) -> str:
     return "Stopped after the last measurement."
 
 
-def _failure(error: Exception) -> Failed:
+def failure(error: Exception) -> Failed:
+    """Whatever went wrong unforeseen, as the last event."""
     if "out of memory" in str(error).lower():
         return Failed("There was not enough memory on the device.", "The model and the method need more than is free.",
                       "Pick a smaller model, or run on the CPU.", traceback.format_exc())

@@ -37,6 +37,15 @@ def refuse(config: RunConfig, store: Store, passing: tuple[type[BadInput], ...] 
             raise error
 
 
+def method_problem(config: RunConfig) -> BadInput | None:
+    """Why the method of a request cannot run, whatever the model and the topic are made of; None where it can."""
+    try:
+        _check_method(config)
+    except BadInput as error:
+        return error
+    return None
+
+
 def model_folder(spec: str) -> Path | None:
     """The local folder of a model, which may hold topics and references; None for a hub id."""
     if spec == DEMO:
@@ -60,11 +69,15 @@ def edit_file(spec: str, store: Store) -> Path:
 def _checks(config: RunConfig, store: Store) -> dict[str, Callable[[], object]]:
     return {
         "model": lambda: check_model(config.model),
-        "method": lambda: methods.settings_of(methods.find_method(config.method), config.settings),
+        "method": lambda: _check_method(config),
         "topic": lambda: find_topic(config.topic, model_folder(config.model), store.uploads),
         "edits": lambda: [edit_file(spec, store) for spec in config.edits],
         "retraining": lambda: check_retraining(config, store),
     }
+
+
+def _check_method(config: RunConfig) -> None:
+    methods.settings_of(methods.find_method(config.method), config.settings)
 
 
 def check_retraining(config: RunConfig, store: Store) -> None:

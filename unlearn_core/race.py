@@ -1,41 +1,47 @@
 """Several methods on one topic, one after another with one loaded model: who takes part, a row for each, the table.
 
-Every method is an ordinary run that is saved and can be opened. With a budget each is stopped where its KL to the original
-on a fixed sample of given text to keep reaches the same small value, so that methods are compared at equal damage. That is
-done around a method's `fit`, and no method knows of it (our reading): where the snapshots show the edit in progress, the
-last one within the budget is kept; where they do not, or the first is already beyond it, the edit is scaled down by
-bisection until it is within. Imports no torch before the first run.
+Every method is an ordinary run that is saved and can be opened; what happens in the race is a list of events of its own,
+which `record_race` writes into the race's folder, so that the command and any number of browser tabs follow the same.
+With a budget each method is kept to equal damage (see damage.py). Imports no torch before the first run.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from .config import SPLITS, RunConfig
-from .errors import BadInput, LetheError, Unavailable
+from .config import BUDGET, DEFAULTS, EQUAL_DAMAGE, SPLITS, RaceConfig, RunConfig
+from .damage import Ending, within_budget
+from .errors import BadInput, LetheError, Stopped, Unavailable
 from .evaluation.references import load_reference
-from .events import Event, Failed, Notice, Phase
+from .events import (
+    Event,
+    Failed,
+    Finished,
+    LaneBegun,
+    LaneEnded,
+    Loss,
+    Measured,
+    Notice,
+    Phase,
+    Progress,
+    RaceStarted,
+    TopicReady,
+)
 from .methods import METHODS, find_method
-from .methods.base import Context, Method, Snapshot, Stage
-from .preflight import check_retraining, model_folder
+from .methods.base import FAMILIES
+from .preflight import check_retraining, method_problem, model_folder, problems
 from .topics.catalogue import completed, find_topic
 
 if TYPE_CHECKING:
-    from .edits.edit import Edit
-    from .evaluation.divergence import Gauge
     from .evaluation.references import Reference
-    from .store import Store
+    from .store import RunFolder, Store
     from .workbench import Workbench
 
-DEFAULTS, EQUAL_DAMAGE = MODES = ("defaults", "equal-damage")
-BUDGET = 0.02  # nats an answer token, of KL to the original on given text to keep
 LEAST, MOST = 1e-6, 10.0  # what a budget may be
-LOOKS = 100  # snapshots that a method is asked for where a budget is watched
-HALVINGS = 12  # of an edit's strength
+PASSED = (TopicReady, Phase, Progress, Measured, Notice)  # what a race says of a run at work
 RECORDED, NOT_RUN = "recorded", "not run here; accuracy and seconds are those of its training"
 FIGURES = ("removed", "removed_paraphrase", "removed_spanish", "rank", "relative_change")
 Row = dict[str, Any]
@@ -43,27 +49,48 @@ Row = dict[str, Any]
 
 # --- who takes part ---------------------------------------------------------------------------------------------------
 
-def entrants(base: RunConfig, names: Sequence[str], settings: Sequence[tuple[str, Any]]) -> list[RunConfig]:
-    """A request for each method of `names` (all that there are, where none is named), otherwise as `base`.
+def lanes(config: RaceConfig) -> list[RunConfig]:
+    """A request for each method that the race names (all that there are, where it names none), in order.
 
-    `settings` are ("method.key", value). Raises BadInput for a name that is unknown, named twice, or not taking part.
+    Raises BadInput for a name that is unknown or named twice, and for settings of a method that takes no part.
     """
-    chosen = list(names) or list(METHODS)
-    for name in chosen:
+    chosen = list(config.methods) or list(METHODS)
+    for name in [*chosen, *config.settings]:
         find_method(name)
         if chosen.count(name) > 1:
             raise BadInput(f"The method '{name}' is named twice.", "", "Name each once.", field="methods")
-    own: dict[str, dict[str, Any]] = {name: {} for name in chosen}
-    for key, value in settings:
+        if name not in chosen:
+            raise BadInput(f"The method '{name}' takes no part in the race, but has a setting.", "",
+                           f"Taking part: {', '.join(chosen)}.", field="settings")
+    return [config.run(name) for name in chosen]
+
+
+def own_settings(pairs: Sequence[tuple[str, Any]]) -> dict[str, dict[str, Any]]:
+    """("method.key", value) pairs as settings by method. Raises BadInput."""
+    own: dict[str, dict[str, Any]] = {}
+    for key, value in pairs:
         name, dot, setting = key.partition(".")
         if not dot or not setting:
             raise BadInput(f"--set {key} is not understood.", "In a race a setting is written method.key=value.",
-                           f"As in --set {chosen[0]}.steps=30.", field="settings")
-        if name not in own:
-            raise BadInput(f"The method '{name}' of --set {key} takes no part in the race.", "",
-                           f"Taking part: {', '.join(chosen)}.", field="settings")
-        own[name][setting] = value
-    return [base.model_copy(update={"method": name, "settings": own[name]}) for name in chosen]
+                           "As in --set unlearn.steps=30.", field="settings")
+        find_method(name)
+        own.setdefault(name, {})[setting] = value
+    return own
+
+
+def field_of(config: RaceConfig, store: Store) -> tuple[list[RunConfig], dict[str, BadInput]]:
+    """Who takes part, and why the others cannot, by method. Raises BadInput where the race as a whole cannot be."""
+    budget_of(config.mode, config.budget)
+    asked = lanes(config)
+    for name, error in problems(asked[0], store).items():
+        if name in ("model", "topic"):
+            raise error
+    unable = {request.method: error for request in asked if (error := method_problem(request)) is not None}
+    able = [request for request in asked if request.method not in unable]
+    if not able:
+        first = next(iter(unable.values()))
+        raise BadInput("None of these methods can run.", str(first), "Choose others.", field="methods")
+    return able, unable
 
 
 def budget_of(mode: str, budget: float | None) -> float | None:
@@ -91,106 +118,6 @@ def rows(configs: Sequence[RunConfig], run: Callable[[RunConfig], Row], stopped:
             yield failed_row(config, error)
 
 
-# --- equal damage -----------------------------------------------------------------------------------------------------
-
-@dataclass
-class Watch:
-    """Reads the gauge at snapshots. `last`: the last snapshot's edit within the budget; `beyond`: the first one beyond."""
-
-    gauge: Gauge
-    budget: float
-    over: bool = False
-    step: int = 0
-    total: int = 0
-    last: Edit | None = None
-    beyond: Edit | None = None
-
-    def look(self, snapshot: Snapshot) -> None:
-        """Only while the edit is active. Nothing that is beyond the budget, or no number, counts as within."""
-        if self.over:
-            return
-        self.over = not self.gauge.read() <= self.budget
-        if self.over:
-            self.beyond = snapshot.edit
-        else:
-            self.last, self.step, self.total = snapshot.edit, snapshot.step, snapshot.total
-
-
-@dataclass(frozen=True)
-class Ending:
-    """How an edit came to be within the budget. `how`: stopped | scaled | whole; `divergence` on the sample, in nats."""
-
-    how: str
-    words: str
-    divergence: float
-
-    @property
-    def sentence(self) -> str:
-        """For a reader who knows nothing of the race."""
-        return f"At equal damage: {self.words}."
-
-
-def within_budget(method: Method, budget: float, tell: Callable[[Ending], None]) -> Method:
-    """The same method, whose edit stays within the budget; `tell` learns how that came about."""
-    def fit(context: Context, config: Any) -> Iterator[Any]:
-        from .edits.edit import Edit
-        from .edits.low_rank import LowRankEdit
-        from .evaluation.divergence import Gauge, kept_text
-        from .spectra import describe
-
-        watch, final = Watch(Gauge(context.loaded, kept_text(context.given)), budget), None
-        if not watch.gauge:
-            yield Notice("There is no given text to keep: the budget cannot be measured, and the method runs to its end.")
-            yield from method.fit(context, config)
-            return
-        inner = replace(context, cancelled=lambda: watch.over or context.cancelled(), snapshots=LOOKS)
-        with closing(method.fit(inner, config)) as fitting:
-            for item in fitting:
-                if isinstance(item, Edit):
-                    final = item
-                elif isinstance(item, Snapshot):
-                    watch.look(item)
-                yield item
-        if context.cancelled() or (final is None and watch.last is None):
-            return
-        yield Stage("budget")
-        edit, ending = settle(watch, final)
-        tell(ending)
-        yield Notice(ending.sentence)
-        if edit is not final:
-            yield edit
-            if isinstance(edit, LowRankEdit):
-                yield from describe(context.loaded.model, edit)
-
-    return replace(method, fit=fit, stages=(*method.stages, ("budget", "Keep to the budget")))
-
-
-def settle(watch: Watch, final: Edit | None) -> tuple[Edit, Ending]:
-    """The edit to keep: the last within the budget if the method was stopped there, else the final one, scaled if need be."""
-    if watch.over and watch.last is not None:
-        words = f"stopped at step {watch.step} of {watch.total}, the last within the budget"
-        return watch.last, Ending("stopped", words, watch.gauge.of(watch.last))
-    edit = watch.beyond if watch.over and watch.beyond is not None else final or watch.last
-    found = watch.gauge.of(edit)
-    if found <= watch.budget:
-        return edit, Ending("whole", "ran to its end within the budget", found)
-    strength = largest_within(lambda strength: watch.gauge.of(edit, strength), watch.budget)
-    scaled = edit.scaled(strength)
-    return scaled, Ending("scaled", f"scaled to {strength:.3g} of its strength", watch.gauge.of(scaled))
-
-
-def largest_within(divergence: Callable[[float], float], budget: float) -> float:
-    """The largest strength below 1 whose divergence is within the budget, to 1 in 2^HALVINGS; 0.0 where none is."""
-    low, high = 0.0, 1.0
-    for _ in range(HALVINGS):
-        middle = (low + high) / 2
-        if divergence(middle) <= budget:
-            low = middle
-        else:
-            high = middle
-    return low
-
-
 # --- carrying it out --------------------------------------------------------------------------------------------------
 
 @dataclass
@@ -200,16 +127,22 @@ class Track:
     bench: Workbench
     store: Store
     cancelled: Callable[[], bool]
-    publish: Callable[[Event, float], None]
+    publish: Callable[[Event], None]
     budget: float | None = None
+    count: int = 1  # how many will have their turn
+    begun: int = field(default=0, init=False)
+    skipped: set[str] = field(default_factory=set)  # runs to be stopped alone
+    running: str | None = field(default=None, init=False)  # the run at work
     summary: dict[str, Any] | None = field(default=None, init=False)  # of the first run that measured the original
 
     def warm(self, config: RunConfig) -> None:
         """Load the model and measure the original, so that no method's seconds hold that. Raises BadInput, Stopped."""
+        self.publish(Phase("warm", "Load the model and measure the original", 1, 1))
         loaded = self.bench.load(config.model, config.device, config.dtype)
         folder = model_folder(config.model)
         topic = completed(find_topic(config.topic, folder, self.store.uploads), folder).topic
-        self.bench.originals.measurement(loaded, topic, self.cancelled)
+        self.bench.originals.measurement(loaded, topic, self.cancelled,
+                                         lambda done, total: self.publish(Progress(done, total, "questions")))
 
     def run(self, config: RunConfig) -> Row:
         """One method from request to row. A failure gives a row too, and the model is loaded anew after it."""
@@ -221,20 +154,26 @@ class Track:
             return self._recorded(config) or failed_row(config, error)
         clock: dict[str, float] = {}
         endings: list[Ending] = []
+        first = self.summary is None
 
         def publish(event: Event, at: float) -> None:
             if isinstance(event, Phase):
                 clock[event.name] = at
-            self.publish(event, at)
+            if isinstance(event, Loss):
+                event = Progress(event.step, event.total, "steps")
+            if isinstance(event, PASSED) and _concerns(event, first):
+                self.publish(event)
 
         def tell(ending: Ending) -> None:
             endings.append(ending)
             job.results.notices.append(ending.sentence)
 
-        self.publish(Notice(f"--- {config.method} ---"), 0.0)
         folder = self.store.create(config)
         try:
-            job = Job(config, folder, self.store, time.monotonic(), self.cancelled, self.bench.load, self.bench.originals)
+            self.begun, self.running = self.begun + 1, folder.run_id
+            self.publish(LaneBegun(config.method, folder.run_id, self.begun, self.count))
+            job = Job(config, folder, self.store, time.monotonic(),
+                      lambda: self.cancelled() or folder.run_id in self.skipped, self.bench.load, self.bench.originals)
             if self.budget is not None:
                 job.adapt = lambda method: within_budget(method, self.budget, tell)
             end = record(job, publish)
@@ -242,6 +181,7 @@ class Track:
             raise LetheError("The run could not be written.", f"{folder.path}: {error.strerror}.",
                              "Free some space.") from error
         finally:
+            self.running = None
             folder.close()
         if isinstance(end, Failed):
             self.bench.drop()
@@ -272,8 +212,95 @@ class Track:
         return kl_to_original(loaded, load_edit(path), kept_text(topic.given()), self.cancelled)
 
 
+def _concerns(event: Event, first: bool) -> bool:
+    """Whether an event of a run is one of the race: the original's scores once, the live sample always."""
+    return not isinstance(event, Measured) or event.stage == "during" or (first and event.stage == "before")
+
+
 def _between(clock: Mapping[str, float], first: str, last: str) -> float | None:
     return round(clock[last] - clock[first], 2) if first in clock and last in clock else None
+
+
+# --- from request to document -----------------------------------------------------------------------------------------
+
+@dataclass
+class Race:
+    """A race that was asked for, and what it needs. `started`: time.monotonic() at the start that `seconds` count from."""
+
+    config: RaceConfig
+    folder: RunFolder
+    store: Store
+    started: float
+    cancelled: Callable[[], bool] = lambda: False
+    track: Track | None = field(default=None, init=False)
+
+    def seconds(self) -> float:
+        return time.monotonic() - self.started
+
+    @property
+    def running(self) -> str | None:
+        """The run at work."""
+        return self.track.running if self.track is not None else None
+
+    def skip(self, run_id: str) -> None:
+        """Stop that run alone: the next method's turn comes."""
+        if self.track is not None:
+            self.track.skipped.add(run_id)
+
+
+def record_race(race: Race, bench: Workbench, publish: Callable[[Event, float], None] = lambda event, at: None) -> Event:
+    """Run the race, write every event into its folder, then publish it; returns the terminal event.
+
+    A race that ends before any method had its turn for another reason than a stop leaves no folder behind.
+    """
+    found: list[Row] = []
+
+    def write(event: Event) -> None:
+        at = race.seconds()
+        race.folder.append(event, at)
+        if isinstance(event, Finished):
+            race.folder.finish(event.summary)
+        elif isinstance(event, Failed) and not found:
+            race.folder.discard()
+        publish(event, at)
+
+    end = _carried_out(race, bench, write, found)
+    write(end)
+    return end
+
+
+def _carried_out(race: Race, bench: Workbench, write: Callable[[Event], None], found: list[Row]) -> Event:
+    """Every event of a race but the last, which it returns."""
+    from .pipeline import failure
+
+    config = race.config
+    try:
+        able, unable = field_of(config, race.store)
+        budget = budget_of(config.mode, config.budget)
+        write(RaceStarted(race.folder.run_id, config.model_dump(mode="json"), race.folder.started_at,
+                          [_lane(request.method) for request in able],
+                          [_lane(name) | {"why": str(error)} for name, error in unable.items()]))
+        race.track = track = Track(bench, race.store, race.cancelled, write, budget, len(able))
+        try:
+            track.warm(able[0])
+            for row in rows(able, track.run, race.cancelled):
+                found.append(row)
+                write(LaneEnded(row))
+        except Stopped:
+            pass  # what was reached is reported all the same
+        body = document(able, config.mode, budget, found, track.summary, race.seconds())
+        left = [{"method": name, "why": str(error)} for name, error in unable.items()]
+        return Finished(body["status"], race.seconds(), {"race_id": race.folder.run_id, **body, "left_out": left})
+    except LetheError as error:
+        return Failed(error.what, error.why, error.remedy, "")
+    except Exception as error:  # the boundary: a model that cannot be measured becomes a card, never a dead race
+        bench.drop()
+        return failure(error)
+
+
+def _lane(name: str) -> dict[str, Any]:
+    method = find_method(name)
+    return {"method": name, "title": method.title, "family": method.family, "family_title": FAMILIES[method.family]}
 
 
 # --- rows and tables --------------------------------------------------------------------------------------------------

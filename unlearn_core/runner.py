@@ -14,11 +14,12 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from . import methods
-from .config import RunConfig
+from .config import RaceConfig, RunConfig
 from .errors import BadInput, LetheError, Stopped
 from .events import TERMINAL, Answer, Event, Failed, Progress, TokenScores
 from .models.catalogue import DEMO, models
 from .preflight import model_folder, problems, refuse
+from .race import Race, field_of, record_race
 from .store import RunFolder, RunRecord, Store
 from .tasks import AskUpdate, Ended, Entry, RunLog, Task
 from .topics.catalogue import completed, describe, topics
@@ -33,12 +34,12 @@ PREVIEW_ROWS = 6
 
 
 class Busy(LetheError):
-    """Another run is in progress. `run_id` is its id, `since` when it started (ISO 8601, UTC)."""
+    """Another run, or a race, is in progress. `run_id` is its id, `since` when it started (ISO 8601, UTC)."""
 
-    def __init__(self, run_id: str, since: str) -> None:
-        super().__init__("Another run is in progress.", f"{run_id} has been running since {since}.",
-                         "Watch it, stop it, or wait for its end.")
-        self.run_id, self.since = run_id, since
+    def __init__(self, run_id: str, since: str, race: bool = False) -> None:
+        super().__init__(f"{'A race' if race else 'Another run'} is in progress.",
+                         f"{run_id} has been running since {since}.", "Watch it, stop it, or wait for its end.")
+        self.run_id, self.since, self.race = run_id, since, race
 
 
 class Runner:
@@ -50,6 +51,7 @@ class Runner:
         self._waiting: list[Task] = []
         self._current: Task | None = None
         self._run: tuple[RunFolder, Task] | None = None
+        self._race: Race | None = None  # where what is in progress is one
         self._logs: OrderedDict[str, RunLog] = OrderedDict()
         self._worker: threading.Thread | None = None
 
@@ -95,27 +97,37 @@ class Runner:
         """Begin a run and return its id. Raises BadInput, and Busy while another run is in progress."""
         refuse(config, self.store)
         with self._changed:
-            if self._run is not None:
-                raise Busy(self._run[0].run_id, self._run[0].started_at)
-            folder = self.store.create(config)
-            log = self._logs[folder.run_id] = RunLog()
-            while len(self._logs) > LOGS_KEPT:
-                self._logs.popitem(last=False)
+            folder, log = self._begin(lambda: self.store.create(config))
             started = time.monotonic()
             task = Task(lambda bench, task: self._carry_out(bench, task, folder, log, started), needed=True)
             self._run = folder, task
         self._submit(task)
         return folder.run_id
 
+    def _begin(self, create: Callable[[], RunFolder]) -> tuple[RunFolder, RunLog]:
+        """A folder and a log for what is to be in progress; raises Busy where something is."""
+        if self._run is not None:
+            raise Busy(self._run[0].run_id, self._run[0].started_at, self._race is not None)
+        folder = create()
+        log = self._logs[folder.run_id] = RunLog()
+        while len(self._logs) > LOGS_KEPT:
+            self._logs.popitem(last=False)
+        return folder, log
+
     def stop(self, run_id: str) -> None:
-        """Ask a run to stop; it ends within a step. Nothing happens where it is not running."""
-        run = self._run
-        if run is not None and run[0].run_id == run_id:
+        """Ask a run to stop; it ends within a step. Nothing happens where it is not running. In a race the next
+        method's turn comes."""
+        run, race = self._run, self._race
+        if race is not None:
+            race.skip(run_id)
+        elif run is not None and run[0].run_id == run_id:
             run[1].cancelled.set()
 
     def running(self) -> str | None:
-        """The id of the run in progress."""
-        run = self._run
+        """The id of the run in progress, which may be one of a race."""
+        run, race = self._run, self._race
+        if race is not None:
+            return race.running
         return run[0].run_id if run is not None else None
 
     def follow(self, run_id: str, every: float = 0.25) -> Iterator[list[Entry]]:
@@ -125,8 +137,11 @@ class Runner:
         """
         log = self._logs.get(run_id)
         if log is None:
-            yield from self._follow_files(run_id)
-            return
+            yield from self._follow_files(lambda: self.store.find(run_id).status, lambda: self.store.events(run_id))
+        else:
+            yield from self._follow_log(log, every)
+
+    def _follow_log(self, log: RunLog, every: float) -> Iterator[list[Entry]]:
         seen = 0
         while True:
             batch, closed = log.after(seen, HEARTBEAT)
@@ -137,12 +152,12 @@ class Runner:
             if batch:
                 time.sleep(every)
 
-    def _follow_files(self, run_id: str) -> Iterator[list[Entry]]:
-        """A saved run at once; one that another process is writing, as it grows."""
+    def _follow_files(self, status: Callable[[], str], events: Callable[[], list[Entry]]) -> Iterator[list[Entry]]:
+        """What is saved at once; what a race or another process is writing, as it grows."""
         seen = 0
         while True:
-            going_on = self.store.find(run_id).status == "running"
-            entries = self.store.events(run_id)
+            going_on = status() == "running"
+            entries = events()
             yield entries[seen:]
             seen = len(entries)
             if not going_on or (entries and isinstance(entries[-1][0], TERMINAL)):
@@ -173,7 +188,60 @@ class Runner:
         """The way is free for the next run, before followers learn of this one's end."""
         with self._changed:
             if self._run is not None and self._run[1] is task:
-                self._run = None
+                self._run = self._race = None
+
+    # --- races --------------------------------------------------------------------------------------------------------
+
+    def unable(self, config: RaceConfig) -> dict[str, str]:
+        """Why a method of a race cannot run, by method; {} where all can. Raises BadInput where the race itself cannot be."""
+        return {name: str(error) for name, error in field_of(config, self.store)[1].items()}
+
+    def start_race(self, config: RaceConfig) -> str:
+        """Begin a race, one piece of work for the queue, and return its id. Raises BadInput, and Busy as `start` does."""
+        field_of(config, self.store)
+        with self._changed:
+            folder, log = self._begin(lambda: self.store.create_race(config))
+            race = Race(config, folder, self.store, time.monotonic())
+            task = Task(lambda bench, task: self._carry_out_race(bench, task, race, log), needed=True)
+            race.cancelled = task.cancelled.is_set
+            self._run, self._race = (folder, task), race
+        self._submit(task)
+        return folder.run_id
+
+    def stop_race(self, race_id: str) -> None:
+        """Ask a race to stop: the method whose turn it is ends within a step, and no other begins."""
+        run = self._run
+        if run is not None and run[0].run_id == race_id:
+            run[1].cancelled.set()
+
+    def racing(self) -> str | None:
+        """The id of the race in progress."""
+        race = self._race
+        return race.folder.run_id if race is not None else None
+
+    def follow_race(self, race_id: str, every: float = 0.25) -> Iterator[list[Entry]]:
+        """What happens in a race, as `follow` gives it of a run."""
+        log = self._logs.get(race_id)
+        if log is None:
+            yield from self._follow_files(lambda: self.store.race(race_id).status, lambda: self.store.race_events(race_id))
+        else:
+            yield from self._follow_log(log, every)
+
+    def _carry_out_race(self, bench: Workbench, task: Task, race: Race, log: RunLog) -> None:
+        def publish(event: Event, at: float) -> None:
+            if isinstance(event, TERMINAL):
+                self._forget_run(task)
+            log.add(event, at)
+
+        try:
+            record_race(race, bench, publish)
+        except OSError as error:
+            why = f"{race.folder.path}: {error.strerror}."
+            publish(Failed("The race could not be written.", why, "Free some space.", ""), race.seconds())
+        finally:
+            self._forget_run(task)
+            race.folder.close()
+            log.close()
 
     # --- questions to a run's result ----------------------------------------------------------------------------------
 

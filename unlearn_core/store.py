@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from .config import RunConfig
+from .config import RaceConfig, RunConfig
 from .errors import BadInput, did_you_mean
 from .events import TERMINAL, Event, decode, encode
 from .locks import is_locked, locked
@@ -27,7 +27,7 @@ RECORDED = "recorded"
 DEMO_RUN = Path(__file__).parent.parent / "assets" / "demo_run"
 CONFIG, EVENTS, EDIT, SUMMARY, ABOUT, LOCK = (
     "config.json", "events.jsonl", "edit.safetensors", "summary.json", "about.json", "lock")
-TRASH, KEPT, TOPICS = ".trash", ".kept", "topics"
+TRASH, KEPT, TOPICS, RACES = ".trash", ".kept", "topics", "races"
 MAX_TITLE, MAX_NOTE = 120, 2_000  # characters
 MAX_KEPT = 512 * 2**20  # bytes of tensors under one key
 
@@ -59,10 +59,22 @@ class RunRecord:
         return self.run_id == RECORDED
 
 
-class RunFolder:
-    """The folder of a run in progress. It is locked while this object lives: the lock dies with the process."""
+@dataclass(frozen=True, slots=True)
+class RaceRecord:
+    """One race as listed; its fields are as in `RunRecord`. `summary` holds the rows of the methods."""
 
-    def __init__(self, path: Path, config: RunConfig) -> None:
+    race_id: str
+    config: RaceConfig
+    status: str
+    started_at: str
+    summary: dict[str, Any] | None
+    path: Path
+
+
+class RunFolder:
+    """The folder of a run, or of a race, in progress. It is locked while this object lives: the lock dies with the process."""
+
+    def __init__(self, path: Path, config: RunConfig | RaceConfig) -> None:
         self.path, self.run_id, self.config = path, path.name, config
         self.started_at = datetime.now(UTC).isoformat(timespec="seconds")
         self._lock = locked(path / LOCK)
@@ -115,10 +127,13 @@ class Store:
 
     def create(self, config: RunConfig) -> RunFolder:
         """A new, locked folder <date>-<topic>-<digest>; raises BadInput where the runs folder cannot be written."""
-        name = f"{datetime.now(UTC):%Y-%m-%d}-{slug(Path(config.topic).stem)}-{config.digest()}"
+        return self._create(self.root, config, "")
+
+    def _create(self, parent: Path, config: RunConfig | RaceConfig, kind: str) -> RunFolder:
+        name = f"{datetime.now(UTC):%Y-%m-%d}-{kind}{slug(Path(config.topic).stem)}-{config.digest()}"
         try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            return RunFolder(_new_folder(self.root, name), config)
+            parent.mkdir(parents=True, exist_ok=True)
+            return RunFolder(_new_folder(parent, name), config)
         except OSError as error:
             raise BadInput(f"The runs folder {self.root} cannot be written.", f"{error.strerror}.",
                            "Give another with --runs-dir.") from error
@@ -189,6 +204,30 @@ class Store:
     def _recorded(self) -> RunRecord | None:
         return _record(self.recorded, RECORDED) if self.recorded is not None else None
 
+    # --- races --------------------------------------------------------------------------------------------------------
+
+    def create_race(self, config: RaceConfig) -> RunFolder:
+        """A new, locked folder for what happens in a race; its runs have folders of their own. Raises BadInput."""
+        return self._create(self.root / RACES, config, "race-")
+
+    def races(self) -> list[RaceRecord]:
+        """Every race that opens, newest first."""
+        folder = self.root / RACES
+        paths = [path for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
+        records = [record for path in paths if (record := _race_record(path)) is not None]
+        return sorted(records, key=lambda record: (record.started_at, record.race_id), reverse=True)
+
+    def race(self, race_id: str) -> RaceRecord:
+        """The race with that id; raises BadInput where there is none."""
+        record = _race_record(self.root / RACES / race_id) if _plain(race_id) else None
+        if record is None:
+            raise BadInput(f"There is no race '{shorten(race_id)}'.", "", "Pick one of those that are listed.", field="race")
+        return record
+
+    def race_events(self, race_id: str) -> list[tuple[Event, float]]:
+        """All events of a race, as `events` gives those of a run."""
+        return list(read_events(self.race(race_id).path))
+
     # --- topics and what is kept --------------------------------------------------------------------------------------
 
     def add_topic(self, topic: Topic) -> None:
@@ -250,20 +289,41 @@ def read_events(path: Path) -> Iterator[tuple[Event, float]]:
 
 def _record(path: Path, run_id: str) -> RunRecord | None:
     """The run in a folder, None where it is not one."""
-    body = _read_json(path / CONFIG)
-    if body is None:
+    asked = _asked(path, RunConfig)
+    if asked is None:
         return None
-    try:
-        config = RunConfig(**body["config"])
-    except (KeyError, TypeError, ValidationError):
-        return None
-    summary = _read_json(path / SUMMARY)
+    body, config = asked
+    summary, status = _standing(path)
     about = _read_json(path / ABOUT) or {}
-    status = summary.get("status", "done") if summary else "running" if is_locked(path / LOCK) else "interrupted"
     return RunRecord(run_id=run_id, config=config, status=status, note=about.get("note", ""),
                      title=about.get("title") or f"{Path(config.topic).stem} · {config.method}",
                      started_at=str(body.get("started_at", "")), summary=summary, path=path,
                      seconds=summary.get("seconds") if summary else None)
+
+
+def _race_record(path: Path) -> RaceRecord | None:
+    """The race in a folder, None where it is not one."""
+    asked = _asked(path, RaceConfig)
+    if asked is None:
+        return None
+    body, config = asked
+    summary, status = _standing(path)
+    return RaceRecord(path.name, config, status, str(body.get("started_at", "")), summary, path)
+
+
+def _asked(path: Path, kind: type) -> tuple[dict[str, Any], Any] | None:
+    """What a folder's work was asked to be: the file's body and the request, None where there is none of that kind."""
+    body = _read_json(path / CONFIG)
+    try:
+        return None if body is None else (body, kind(**body["config"]))
+    except (KeyError, TypeError, ValidationError):
+        return None
+
+
+def _standing(path: Path) -> tuple[dict[str, Any] | None, str]:
+    """A folder's summary, None before the end, and how its work stands."""
+    summary = _read_json(path / SUMMARY)
+    return summary, summary.get("status", "done") if summary else "running" if is_locked(path / LOCK) else "interrupted"
 
 
 def _from_path(path: Path) -> RunRecord | None:

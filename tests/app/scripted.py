@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from scripted_races import UNABLE, ScriptedRaces
 
 from unlearn_core.config import SPLITS, RunConfig
 from unlearn_core.errors import BadInput
@@ -61,6 +62,11 @@ STEPS = 40
 # A topic whose run trains, and a question whose answers go on, until they are stopped, however slow the machine is.
 ENDLESS, ENDLESS_QUESTION = "private-people", "Tell me everything."
 ENDLESS_WORDS = 10_000
+
+
+def replaced(config: RunConfig) -> RunConfig:
+    """The same request on the topic whose run ends."""
+    return config.model_copy(update={"topic": next(name for name in TOPICS if name != ENDLESS)})
 
 
 class _Settings(BaseModel):
@@ -206,7 +212,7 @@ def scores(question_id: str, strength: float = 1.0) -> TokenScores:
     return TokenScores(question_id, tokens, original, blended, [1] * 4, [900, 3, 4000, 2], top, top)
 
 
-class ScriptedRunner:
+class ScriptedRunner(ScriptedRaces):
     """Stands in for `unlearn_core.runner.Runner`; `pace` multiplies every pause."""
 
     def __init__(self, store: Store, pace: float = 1.0) -> None:
@@ -215,15 +221,19 @@ class ScriptedRunner:
         self._stops: dict[str, threading.Event] = {}
         self._running: str | None = None
         self._since = ""
+        super().__init__()
 
     def start(self, config: RunConfig) -> str:
-        if self._running:
-            raise Busy(self._running, self._since)
+        self._refuse()
         folder = self.store.create(config)
         self._logs[folder.run_id], self._stops[folder.run_id] = [], threading.Event()
         self._running, self._since = folder.run_id, folder.started_at
         threading.Thread(target=self._play, args=(folder, config), daemon=True).start()
         return folder.run_id
+
+    def _refuse(self) -> None:
+        if self._running or self.racing():
+            raise Busy(self.racing() or self._running, self._since, bool(self.racing()))
 
     def _play(self, folder: Any, config: RunConfig) -> None:
         stop, began = self._stops[folder.run_id], time.monotonic()
@@ -285,6 +295,19 @@ class ScriptedRunner:
     def running(self) -> str | None:
         return self._running
 
+    def _made_up(self, config: RunConfig) -> str:
+        """A finished run of a race, whose events are all there at once."""
+        folder = self.store.create(config)
+        for _, event in events(folder.run_id, replaced(config), folder.started_at):
+            folder.append(event, 0.0)
+        summary = {"run_id": folder.run_id, "status": "done", "seconds": 1.0, "method": config.method, "topic": config.topic,
+                   "accuracy": {split: {"before": ends[0], "after": ends[1], "reference": ends[2], "n": ITEMS[split]}
+                                for split, ends in ENDS.items()}}  # fmt: skip
+        folder.edit_path.write_bytes(b"made up")
+        folder.append(Finished("done", 1.0, summary), 1.0)
+        folder.finish(summary)
+        return folder.run_id
+
     def catalogue(self, model: str = "demo") -> dict[str, list[dict[str, Any]]]:
         method = {"summary": "", "paper": "made up", "family": "made up", "knob": "rank"}
         return {
@@ -297,6 +320,7 @@ class ScriptedRunner:
                     "knob": "steps",
                     "config_schema": _Settings.model_json_schema(),
                 },
+                {"name": UNABLE, "title": "EUL", "config_schema": _Settings.model_json_schema(), **method},
             ],
             "models": [{"name": "demo", "title": "Built-in demo model", "summary": "", "parameters": 2_600_000}],
             "topics": [

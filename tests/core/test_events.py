@@ -14,7 +14,8 @@ from unlearn_core.events import Event, Finished, Measured, Notice, decode, encod
 KINDS = typing.get_args(Event)
 _SAMPLES = {"str": "é<b>\n", "int": 3, "float": 0.25, "float | None": None, "str | None": "text", "bool": True,
             "bool | None": None, "Stage": "before", "list[str]": ["a", "b"], "list[float]": [0.5, -1.0],
-            "list[int]": [1], "dict[str, int]": {"forget": 2}, "dict[str, Any]": {"a": {"b": [1, None]}},
+            "list[int]": [1], "list[dict[str, Any]]": [{"a": "b"}],
+            "dict[str, int]": {"forget": 2}, "dict[str, Any]": {"a": {"b": [1, None]}},
             "list[list[list[Any]]]": [[["tok", 0.5]]]}
 
 

@@ -3,45 +3,65 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from unlearn_core import race
-from unlearn_core.__main__ import main
-from unlearn_core.config import RunConfig
+from unlearn_core import damage, race
+from unlearn_core.__main__ import _parser, _race_request, main
+from unlearn_core.config import BUDGET, RaceConfig, RunConfig
 from unlearn_core.edits.attach import attached
 from unlearn_core.edits.edit import Edit
 from unlearn_core.edits.low_rank import LowRankEdit
 from unlearn_core.edits.prompt import PromptEdit
 from unlearn_core.errors import BadInput, LetheError
 from unlearn_core.evaluation.divergence import Gauge, kept_text, kl_to_original
-from unlearn_core.events import Loss, Spectrum
+from unlearn_core.evaluation.recall import Recall
+from unlearn_core.events import (
+    TERMINAL,
+    Event,
+    Finished,
+    LaneBegun,
+    LaneEnded,
+    Loss,
+    Measured,
+    RaceStarted,
+    Spectrum,
+    Started,
+)
 from unlearn_core.methods import METHODS, Context, Method, Snapshot, Stage, find_method, settings_of
 from unlearn_core.models.loading import LoadedModel
+from unlearn_core.runner import Busy, Runner
 from unlearn_core.store import Store
 from unlearn_core.topics.topic import Topic
 from unlearn_core.training import encode_rows, score
 
-BASE = RunConfig(topic="tiny-hats", seed=5)
+BASE = RaceConfig(topic="tiny-hats", seed=5)
+
+
+def lanes(*names: str, **more: Any) -> list[RunConfig]:
+    return race.lanes(BASE.model_copy(update={"methods": names, **more}))
 
 
 # who takes part
 
 
 def test_all_methods_take_part_where_none_is_named() -> None:
-    configs = race.entrants(BASE, [], [])
+    configs = lanes()
     assert [config.method for config in configs] == list(METHODS)
     assert all(config.seed == 5 and config.settings == {} for config in configs)
 
 
 def test_a_setting_reaches_its_own_method_alone() -> None:
-    configs = race.entrants(BASE, ["task-vector", "unlearn"], [("unlearn.steps", 3), ("task-vector.scale", 2.0)])
+    configs = lanes("task-vector", "unlearn", settings=race.own_settings([("unlearn.steps", 3), ("task-vector.scale", 2.0)]))
     assert [(config.method, config.settings) for config in configs] == [
         ("task-vector", {"scale": 2.0}), ("unlearn", {"steps": 3})]
 
@@ -49,17 +69,36 @@ def test_a_setting_reaches_its_own_method_alone() -> None:
 @pytest.mark.parametrize(("names", "settings", "word"), [
     (["unlern"], [], "Did you mean unlearn"), (["unlearn", "unlearn"], [], "named twice"),
     (["unlearn"], [("steps", 3)], "method.key=value"), (["unlearn"], [("task-vector.steps", 3)], "takes no part"),
-    (["unlearn"], [("unlearn.", 3)], "method.key=value"),
+    (["unlearn"], [("unlearn.", 3)], "method.key=value"), (["unlearn"], [("unlern.steps", 3)], "Did you mean unlearn"),
 ])
 def test_a_name_that_cannot_be_meant_is_refused(names: list[str], settings: list, word: str) -> None:
     with pytest.raises(BadInput) as caught:
-        race.entrants(BASE, names, settings)
+        lanes(*names, settings=race.own_settings(settings))
     assert word in str(caught.value)
+
+
+def test_a_method_that_cannot_run_is_left_out_with_the_reason(store: Store, world: Path) -> None:
+    asked = RaceConfig(model=str(world), topic="tiny-hats", methods=("task-vector", "slow-noise"),
+                       settings={"slow-noise": {"rank": -3}})
+    able, unable = race.field_of(asked, store)
+    assert [config.method for config in able] == ["task-vector"]
+    assert list(unable) == ["slow-noise"] and "cannot be -3" in str(unable["slow-noise"])
+    for wrong in ({"methods": ("slow-noise",)}, {"topic": "tiny-cats"}, {"model": "no/where"}, {"mode": "defaults", "budget": 1.0}):
+        with pytest.raises(BadInput):
+            race.field_of(asked.model_copy(update=wrong), store)
+
+
+def test_the_command_of_a_race_asks_for_the_same_race() -> None:
+    asked = RaceConfig(model="a model", topic="book-series", methods=("unlearn", "npo"), mode="equal-damage", budget=0.05,
+                       settings={"npo": {"steps": 3}}, seed=2, device="cpu")
+    words = shlex.split(asked.command())
+    assert words[:4] == ["python", "-m", "unlearn_core", "race"]
+    assert _race_request(_parser().parse_args(words[3:])) == asked
 
 
 def test_a_budget_belongs_to_equal_damage_and_has_bounds() -> None:
     assert race.budget_of("defaults", None) is None
-    assert race.budget_of("equal-damage", None) == race.BUDGET and race.budget_of("equal-damage", 0.5) == 0.5
+    assert race.budget_of("equal-damage", None) == BUDGET and race.budget_of("equal-damage", 0.5) == 0.5
     for mode, budget in (("defaults", 0.1), ("equal-damage", 0.0), ("equal-damage", -1.0), ("equal-damage", 11.0),
                          ("equal-damage", float("nan"))):
         with pytest.raises(BadInput):
@@ -77,7 +116,7 @@ def summary_of(status: str = "done") -> dict:
 
 
 def test_a_failure_costs_its_own_row_only_and_a_stop_ends_the_race() -> None:
-    configs = race.entrants(BASE, ["unlearn", "task-vector", "gradient-difference"], [])
+    configs = lanes("unlearn", "task-vector", "gradient-difference")
     begun: list[str] = []
 
     def run(config: RunConfig) -> dict:
@@ -97,7 +136,7 @@ def test_a_failure_costs_its_own_row_only_and_a_stop_ends_the_race() -> None:
 
 
 def test_the_table_says_every_number_and_every_reason() -> None:
-    configs = race.entrants(BASE, ["unlearn", "task-vector"], [])
+    configs = lanes("unlearn", "task-vector")
     row = race.row_of(configs[0], summary_of(), 0.0123)
     row["damage"] = {"how": "scaled", "words": "scaled to 0.5 of its strength", "kl_sample": 0.0199}
     bad = race.failed_row(configs[1], LetheError("It broke."))
@@ -111,7 +150,7 @@ def test_the_table_says_every_number_and_every_reason() -> None:
 
 
 def test_a_race_that_measured_nothing_still_has_a_document_and_a_table() -> None:
-    configs = race.entrants(BASE, ["unlearn"], [])
+    configs = lanes("unlearn")
     body = race.document(configs, "defaults", None, [], None, 0.1)
     assert body["status"] == "stopped" and body["rows"] == [] and "stopped" in race.table(json.loads(json.dumps(body)))
 
@@ -169,16 +208,16 @@ def noise(tiny: LoadedModel) -> LowRankEdit:
 
 
 def test_the_largest_strength_within_a_budget_is_found() -> None:
-    assert race.largest_within(lambda strength: strength**2, 0.25) == pytest.approx(0.5, abs=2**-11)
-    assert race.largest_within(lambda strength: 5.0, 0.25) == 0.0
-    assert race.largest_within(lambda strength: float("nan"), 0.25) == 0.0
+    assert damage.largest_within(lambda strength: strength**2, 0.25) == pytest.approx(0.5, abs=2**-11)
+    assert damage.largest_within(lambda strength: 5.0, 0.25) == 0.0
+    assert damage.largest_within(lambda strength: float("nan"), 0.25) == 0.0
 
 
 def limited(loaded: LoadedModel, topic: Topic, name: str, budget: float, stop: Callable[[list], bool] = lambda items: False,
-            **settings: object) -> tuple[list, list[race.Ending]]:
+            **settings: object) -> tuple[list, list[damage.Ending]]:
     """Everything that a method under a budget yields, and how it ended."""
-    endings: list[race.Ending] = []
-    method = race.within_budget(find_method(name), budget, endings.append)
+    endings: list[damage.Ending] = []
+    method = damage.within_budget(find_method(name), budget, endings.append)
     items: list = []
     context = Context(loaded, topic.given(), 0, lambda: stop(items))
     for item in method.fit(context, settings_of(method, settings)):
@@ -192,17 +231,73 @@ def last_edit(items: list) -> LowRankEdit:
     return [item for item in items if isinstance(item, LowRankEdit)][-1]
 
 
-def test_a_method_that_shows_its_edit_is_stopped_at_the_last_one_within(taught, tiny_topic) -> None:
+def test_a_method_beyond_the_budget_runs_to_its_end_and_the_better_way_back_is_taken(taught, tiny_topic) -> None:
     items, endings = limited(taught, tiny_topic, "gradient-difference", 0.02, retain_weight=0.0)
-    steps = [item.step for item in items if isinstance(item, Loss)]
     total = find_method("gradient-difference").config().steps
-    assert endings[0].how == "stopped" and 1 < steps[-1] < total
-    snapshots = [item for item in items if isinstance(item, Snapshot)]
-    edit, gauge = last_edit(items), Gauge(taught, kept_text(tiny_topic.given()))
-    assert edit is snapshots[-2].edit and endings[0].divergence == pytest.approx(gauge.of(edit))
-    assert gauge.of(edit) <= 0.02 < gauge.of(snapshots[-1].edit)
-    assert f"step {snapshots[-2].step} of {total}" in endings[0].words
-    assert len([item for item in items if isinstance(item, Spectrum)]) == len(edit.names)
+    assert [item.step for item in items if isinstance(item, Loss)][-1] == total
+    given, gauge = tiny_topic.given(), Gauge(taught, kept_text(tiny_topic.given()))
+    recall = Recall(taught, given.forget)
+    within = [item for item in items if isinstance(item, Snapshot) and gauge.of(item.edit) <= 0.02]
+    final, taken = (item for item in items if isinstance(item, LowRankEdit))
+    scaled = final.scaled(damage.largest_within(lambda strength: gauge.of(final, strength), 0.02))
+    assert within and gauge.of(final) > 0.02 >= gauge.of(taken)
+    assert recall.of(taken) == pytest.approx(min(recall.of(within[-1].edit), recall.of(scaled)), rel=1e-3)
+    assert (endings[0].how == "step") == (taken is within[-1].edit)
+    assert endings[0].divergence == pytest.approx(gauge.of(taken))
+    assert len([item for item in items if isinstance(item, Spectrum)]) == 2 * len(taken.names)
+
+
+class Scripted:
+    """A gauge and a recall that read a number off the edit itself."""
+
+    def __init__(self, budget: float, step: PromptEdit | None = None) -> None:
+        self.watch = damage.Watch(self, budget, 3, 9, step)
+
+    def of(self, edit: Any, strength: float = 1.0) -> float:
+        return edit.divergence * strength
+
+
+@dataclass
+class Thing:
+    divergence: float
+    known: float
+
+    def scaled(self, strength: float) -> Thing:
+        return Thing(self.divergence * strength, 1 - (1 - self.known) * strength)
+
+
+class Known:
+    def of(self, edit: Thing) -> float:
+        return edit.known
+
+
+@pytest.mark.parametrize(("final", "step", "how", "known"), [
+    (Thing(0.01, 0.0), Thing(0.001, 0.0), "whole", 0.0),  # forgot first, repaired later: an early step beyond is no matter
+    (Thing(0.2, 0.0), Thing(0.1, 0.4), "step", 0.4),  # scaled by half it would still know half
+    (Thing(0.2, 0.0), Thing(0.1, 0.6), "scaled", 0.5),
+    (Thing(0.2, 0.0), Thing(0.1, 0.5), "step", 0.5),  # what the method itself was comes before what it never was
+    (Thing(0.2, 0.0), None, "scaled", 0.5),
+    (Thing(float("nan"), 0.0), Thing(0.1, 0.9), "step", 0.9),
+])
+def test_of_two_ways_back_the_one_that_forgets_more_is_taken(final, step, how, known) -> None:
+    edit, ending = damage.settle(Scripted(0.1, step).watch, final, Known())
+    assert ending.how == how and edit.known == pytest.approx(known, abs=1e-3)
+    assert not ending.divergence > 0.1
+
+
+def test_recall_is_the_mean_probability_a_token_of_given_answers(taught, tiny_topic) -> None:
+    from tiny_models import random_edit
+
+    noise = random_edit(taught, scale=0.3)
+    questions, each = tiny_topic.given().forget, []
+    for row in encode_rows(taught, questions):  # row by row, so without any padding
+        with torch.no_grad(), attached(taught.model, noise):
+            logits = score(taught, [row]).logits.double().numpy()
+        logprobs = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+        each.append(np.exp(np.mean([logprobs[place, token] for place, token in enumerate(row.ids[row.start:])])))
+    recall = Recall(taught, questions)
+    assert recall.of(noise) == pytest.approx(np.mean(each), rel=1e-4)
+    assert recall.of(noise, 0.0) > recall.of(noise) + 0.05 and Recall(taught, ()).of(noise) == 0.0
 
 
 @pytest.mark.parametrize(("name", "settings"), [("eul", {"epochs": 60}), ("icul", {}), ("whp-decoding", {})])
@@ -211,12 +306,6 @@ def test_edits_of_every_kind_are_kept_to_the_budget(taught, tiny_topic, name, se
     edit = [item for item in items if isinstance(item, Edit)][-1]
     assert endings and Gauge(taught, kept_text(tiny_topic.given())).of(edit) <= 1e-3
     assert not [item for item in items if isinstance(item, Spectrum)]
-
-
-def test_a_method_beyond_the_budget_at_its_first_snapshot_is_scaled_down(taught, tiny_topic) -> None:
-    items, endings = limited(taught, tiny_topic, "gradient-difference", 1e-5, retain_weight=0.0, rate=0.05)
-    assert endings[0].how == "scaled"
-    assert 0.2e-5 < Gauge(taught, kept_text(tiny_topic.given())).of(last_edit(items)) <= 1e-5
 
 
 @pytest.mark.parametrize(("name", "settings"), [("slow-noise", {"steps": 1}), ("task-vector", {"scale": 3.0})])
@@ -254,7 +343,7 @@ def test_without_anything_to_keep_a_budget_is_not_measured(taught, tiny_topic) -
 
 def test_the_method_itself_stays_as_it_was() -> None:
     method = find_method("unlearn")
-    around = race.within_budget(method, 0.1, lambda ending: None)
+    around = damage.within_budget(method, 0.1, lambda ending: None)
     assert isinstance(around, Method) and find_method("unlearn") is method and around.fit is not method.fit
 
 
@@ -340,3 +429,123 @@ def test_a_signal_stops_the_race_and_prints_what_was_reached(command, world: Pat
     assert process.returncode == 130 and body["status"] == "stopped" and len(body["methods"]) == 3
     assert [row["status"] for row in body["rows"]] == ["done", "stopped"]
     assert store.find(body["rows"][1]["run_id"]).edit_path is not None and body["rows"][1]["kl"] is None
+
+
+# the runner's job
+
+
+@pytest.fixture
+def runner(store: Store) -> Iterator[Runner]:
+    runner = Runner(store)
+    yield runner
+    if runner.racing():
+        runner.stop_race(runner.racing())
+        wait_for(lambda: runner.racing() is None)
+
+
+def wait_for(condition: Callable[[], Any], seconds: float = 60.0) -> Any:
+    end = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
+    return found
+
+
+def asked_on(world: Path, *methods: str, mode: str = "defaults", **settings: dict) -> RaceConfig:
+    own = {name.replace("_", "-"): values for name, values in settings.items()}
+    return RaceConfig(model=str(world), topic="tiny-hats", methods=methods, settings=own, mode=mode, device="cpu")
+
+
+def followed(runner: Runner, race_id: str) -> list[Event]:
+    return [event for batch in runner.follow_race(race_id, every=0.02) for event, _ in batch]
+
+
+def test_a_race_is_one_list_of_events_for_every_tab_and_for_the_disk(runner: Runner, world: Path) -> None:
+    asked = asked_on(world, "slow-noise", "task-vector", task_vector={"steps": 2}, slow_noise={"pause": 0.02})
+    race_id = runner.start_race(asked)
+    first, second = followed(runner, race_id), followed(runner, race_id)
+    assert first == second == [event for event, _ in runner.store.race_events(race_id)] == followed(Runner(runner.store), race_id)
+    assert isinstance(first[0], RaceStarted) and isinstance(first[-1], Finished)
+    assert sum(isinstance(event, TERMINAL) for event in first) == 1 and first[0].left_out == []
+    assert [lane["method"] for lane in first[0].lanes] == ["slow-noise", "task-vector"]
+    assert [(event.method, event.index, event.count) for event in first if isinstance(event, LaneBegun)] == [
+        ("slow-noise", 1, 2), ("task-vector", 2, 2)]
+    rows = [event.row for event in first if isinstance(event, LaneEnded)]
+    assert rows == first[-1].summary["rows"] and [row["status"] for row in rows] == ["done", "done"]
+    assert [row["run_id"] for row in rows] == [event.run_id for event in first if isinstance(event, LaneBegun)]
+    assert all(runner.store.find(row["run_id"]).status == "done" for row in rows)
+    splits = [event.split for event in first if isinstance(event, Measured) and event.stage == "before"]
+    assert splits and len(splits) == len(set(splits))  # the original once, though every run measured it
+    record = runner.store.races()[0]
+    assert (record.race_id, record.status, record.config, record.summary) == (race_id, "done", asked, first[-1].summary)
+    assert runner.racing() is None and runner.running() is None
+
+
+def test_a_method_that_cannot_run_is_said_at_the_start_and_at_the_end(runner: Runner, world: Path) -> None:
+    asked = asked_on(world, "slow-noise", "task-vector", task_vector={"steps": -1})
+    assert list(runner.unable(asked)) == ["task-vector"]
+    events = followed(runner, runner.start_race(asked))
+    assert [(entry["method"], entry["title"]) for entry in events[0].left_out] == [("task-vector", "Task vector")]
+    assert "cannot be -1" in events[0].left_out[0]["why"] and events[-1].summary["left_out"][0]["method"] == "task-vector"
+    assert events[-1].status == "done" and [row["method"] for row in events[-1].summary["rows"]] == ["slow-noise"]
+
+
+def test_stopping_a_race_keeps_the_rows_so_far_and_begins_no_other(runner: Runner, world: Path) -> None:
+    race_id = runner.start_race(asked_on(world, "task-vector", "slow-noise", "gradient-difference", task_vector={"steps": 2},
+                                         slow_noise={"steps": 10_000, "pause": 0.02}))
+    wait_for(lambda: any(isinstance(event, LaneBegun) and event.method == "slow-noise"
+                         for event, _ in runner.store.race_events(race_id)))
+    runner.stop_race("another")
+    runner.stop_race(race_id)
+    end = followed(runner, race_id)[-1]
+    assert end.status == "stopped"
+    assert [(row["method"], row["status"]) for row in end.summary["rows"]] == [("task-vector", "done"), ("slow-noise", "stopped")]
+    assert runner.store.races()[0].status == "stopped" and len(runner.store.runs()) == 2
+
+
+def test_stopping_a_run_of_a_race_gives_the_next_its_turn(runner: Runner, world: Path) -> None:
+    race_id = runner.start_race(asked_on(world, "slow-noise", "task-vector", task_vector={"steps": 2},
+                                         slow_noise={"steps": 10_000, "pause": 0.02}))
+    runner.stop(wait_for(runner.running))
+    rows = followed(runner, race_id)[-1].summary["rows"]
+    assert [(row["method"], row["status"]) for row in rows] == [("slow-noise", "stopped"), ("task-vector", "done")]
+
+
+def test_nothing_else_starts_while_a_race_goes_on_and_it_says_who_is_running(runner: Runner, world: Path, request_of) -> None:
+    asked = asked_on(world, "slow-noise", slow_noise={"steps": 10_000, "pause": 0.02})
+    race_id = runner.start_race(asked)
+    for start in (lambda: runner.start(request_of()), lambda: runner.start_race(asked)):
+        with pytest.raises(Busy) as caught:
+            start()
+        assert caught.value.run_id == race_id and caught.value.race and "A race" in str(caught.value)
+    run_id = wait_for(runner.running)
+    assert [isinstance(event, Started) for event, _ in next(runner.follow(run_id))][:1] in ([True], [])
+    runner.stop_race(race_id)
+    assert followed(runner, race_id)[-1].status == "stopped"
+    run_id = runner.start(request_of(steps=10_000, pause=0.02))
+    with pytest.raises(Busy) as caught:
+        runner.start_race(asked)
+    assert caught.value.run_id == run_id and not caught.value.race
+    runner.stop(run_id)
+    wait_for(lambda: runner.running() is None)
+
+
+def test_a_race_that_cannot_begin_is_refused_and_one_that_cannot_load_leaves_nothing(runner: Runner, world: Path) -> None:
+    for wrong in ({"topic": "tiny-cats"}, {"methods": ("slow-nose",)}, {"model": "no/where"}, {"budget": 0.5}):
+        with pytest.raises(BadInput):
+            runner.start_race(asked_on(world, "slow-noise").model_copy(update=wrong))
+    assert runner.store.races() == []
+    with pytest.raises(BadInput):
+        runner.store.race("2026-01-01-race-nothing-00000000")
+    with pytest.raises(BadInput):
+        runner.store.race("../runs")
+
+
+def test_a_race_whose_process_died_is_interrupted_and_opens(runner: Runner, world: Path) -> None:
+    folder = runner.store.create_race(asked_on(world, "slow-noise"))
+    folder.append(RaceStarted(folder.run_id, folder.config.model_dump(mode="json"), folder.started_at, [], []), 0.0)
+    assert runner.store.race(folder.run_id).status == "running"
+    folder.close()
+    assert runner.store.race(folder.run_id).status == "interrupted"
+    assert [type(event) for event in followed(runner, folder.run_id)] == [RaceStarted]
+    assert runner.store.runs() == []

@@ -1,0 +1,115 @@
+"""Equal damage: any method's edit, kept to the same budget of KL to the original on given text to keep.
+
+Our reading of "stopped when the damage reaches a budget": a method runs to its end, because some forget first and repair
+later. An end within the budget is taken whole. Otherwise there are two ways back to the budget, the last of its snapshots
+that was within it and the final edit scaled down to it by bisection, and the one that forgets more on a fixed sample of
+the given forget questions is taken. This is done around a method's `fit`, and no method knows of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from .events import Notice
+from .methods.base import Context, Method, Snapshot, Stage
+
+if TYPE_CHECKING:
+    from .edits.edit import Edit
+    from .evaluation.divergence import Gauge
+    from .evaluation.recall import Recall
+
+LOOKS = 50  # snapshots that a method is asked for where a budget is watched
+HALVINGS = 12  # of an edit's strength
+
+
+@dataclass
+class Watch:
+    """Reads the gauge at snapshots. `last`: the edit of the last snapshot within the budget."""
+
+    gauge: Gauge
+    budget: float
+    step: int = 0
+    total: int = 0
+    last: Edit | None = None
+
+    def look(self, snapshot: Snapshot) -> None:
+        """Only while the edit is active. What is no number does not count as within."""
+        if snapshot.edit is not None and self.gauge.read() <= self.budget:
+            self.last, self.step, self.total = snapshot.edit, snapshot.step, snapshot.total
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How an edit came to be within the budget. `how`: whole | step | scaled; `divergence` on the sample, in nats."""
+
+    how: str
+    words: str
+    divergence: float
+
+    @property
+    def sentence(self) -> str:
+        """For a reader who knows nothing of the race."""
+        return f"At equal damage: {self.words}."
+
+
+def within_budget(method: Method, budget: float, tell: Callable[[Ending], None]) -> Method:
+    """The same method, whose edit stays within the budget; `tell` learns how that came about."""
+    def fit(context: Context, config: Any) -> Iterator[Any]:
+        from .edits.edit import Edit
+        from .edits.low_rank import LowRankEdit
+        from .evaluation.divergence import Gauge, kept_text
+        from .evaluation.recall import Recall
+        from .spectra import describe
+
+        watch, final = Watch(Gauge(context.loaded, kept_text(context.given)), budget), None
+        if not watch.gauge:
+            yield Notice("There is no given text to keep: the budget cannot be measured, and the method runs to its end.")
+            yield from method.fit(context, config)
+            return
+        with closing(method.fit(replace(context, snapshots=LOOKS), config)) as fitting:
+            for item in fitting:
+                if isinstance(item, Edit):
+                    final = item
+                elif isinstance(item, Snapshot):
+                    watch.look(item)
+                yield item
+        if context.cancelled() or final is None:
+            return
+        yield Stage("budget")
+        edit, ending = settle(watch, final, Recall(context.loaded, context.given.forget))
+        tell(ending)
+        yield Notice(ending.sentence)
+        if edit is not final:
+            yield edit
+            if isinstance(edit, LowRankEdit):
+                yield from describe(context.loaded.model, edit)
+
+    return replace(method, fit=fit, stages=(*method.stages, ("budget", "Keep to the budget")))
+
+
+def settle(watch: Watch, final: Edit, recall: Recall) -> tuple[Edit, Ending]:
+    """The final edit where it is within the budget, else the better forgotten of what was within and what is scaled to be."""
+    found = watch.gauge.of(final)
+    if found <= watch.budget:
+        return final, Ending("whole", "ran to its end within the budget", found)
+    strength = largest_within(lambda strength: watch.gauge.of(final, strength), watch.budget)
+    scaled = final.scaled(strength)
+    if watch.last is not None and recall.of(watch.last) <= recall.of(scaled):
+        words = f"taken at step {watch.step} of {watch.total}, the last within the budget"
+        return watch.last, Ending("step", words, watch.gauge.of(watch.last))
+    return scaled, Ending("scaled", f"scaled to {strength:.3g} of its strength", watch.gauge.of(scaled))
+
+
+def largest_within(divergence: Callable[[float], float], budget: float) -> float:
+    """The largest strength below 1 whose divergence is within the budget, to 1 in 2^HALVINGS; 0.0 where none is."""
+    low, high = 0.0, 1.0
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        if divergence(middle) <= budget:
+            low = middle
+        else:
+            high = middle
+    return low
