@@ -20,6 +20,7 @@ from .desk import Desk, card
 from .desk_compare import CompareDesk
 from .desk_races import RacesDesk
 from .desk_runs import RunsDesk
+from .desk_sequences import SequencesDesk
 from .desk_setup import SetupDesk
 from .picker import Address, Picker, Standing
 from .race_words import list_html
@@ -27,6 +28,7 @@ from .races import build_races
 from .runs import build_runs, table_html
 from .screen import Drawn, draw
 from .seats import Seat
+from .sequences import sequences_html
 from .settings import Settings
 from .sidebar import Sidebar, build_sidebar, problem_slot
 from .strip import strip_html
@@ -34,7 +36,7 @@ from .strip import strip_html
 # What a stream of updates may change: values, never properties (see picker.py).
 STREAMED = ("strip", "standing", "address", "messages", "verdict", "cards", "chips", "pairs", "accuracy", "spectrum",
             "spectrum_words", "place", "change_map", "change_words", "change_table", "angles", "angles_words", "dial_words",
-            "panes", "runs_table")  # fmt: skip
+            "panes", "runs_table", "sequences")  # fmt: skip
 RACE_PARTS = ("messages", "choosing", "methods", "mode_words", "unable", "command", "estimate", "head", "now", "actions",
               "finding", "plot", "table", "notes", "list")  # fmt: skip
 RACE_STREAMED = ("race_head", "race_now", "race_actions", "race_finding", "race_plot", "race_table", "race_notes", "race_list")
@@ -63,6 +65,7 @@ class _Page:
     def __init__(self, desk: Desk) -> None:
         self.desk, self.setup = desk, SetupDesk(desk)
         self.compare_desk, self.runs_desk, self.races_desk = CompareDesk(desk), RunsDesk(desk), RacesDesk(desk)
+        self.sequences_desk = SequencesDesk(desk)
         self.parts: dict[str, list[Any]] = {}
 
     # --- layout -------------------------------------------------------------------------------------------------------
@@ -92,6 +95,8 @@ class _Page:
                     self.runs = build_runs(table_html(self.desk.store.runs(), seat.run_id, None))
                 with gr.Tab("Race", id="race"):
                     self.races = build_races(self.desk.catalogue["methods"], list_html(self.desk.store.races(), ""))
+                with gr.Tab("Sequence", id="sequence"):
+                    self.sequences = Picker(sequences_html(self.desk.store.sequences()), elem_id="sequences")
         self.tabs, self.page = tabs, page
         standing = Standing("over" if view.over else "idle", elem_id="standing", visible="hidden")
         self._name_parts(strip, drawer, Address(elem_id="address", visible="hidden"), standing)
@@ -156,6 +161,7 @@ class _Page:
             "dial": [one.ask.strength],
             "panes": [one.ask.panes],
             "runs_table": [three.table],
+            "sequences": [self.sequences],
             "undo_row": [three.undo_row],
             "deleted": [three.deleted],
             "run_panel": [three.panel],
@@ -231,6 +237,8 @@ class _Page:
         self._on(tab.save.click, desk.save, [tab.title, tab.note])
         self._on(tab.delete.click, desk.delete)
         self._on(tab.undo.click, desk.undo)
+        chosen = self._on(self.sequences.select, self.sequences_desk.choose, picked=True)
+        self._on(chosen.then, self.sequences_desk.undo, concurrency_limit=None)
 
     def _wire_races(self) -> None:
         view, desk, bar = self.races, self.races_desk, self.sidebar

@@ -20,6 +20,7 @@ from .links import parse
 from .problems import notice_html, problem_html
 from .screen import Drawn, draw
 from .seats import Seat, Seats
+from .sequences import sequences_html
 from .settings import Settings
 from .view import RunView, replay
 
@@ -93,8 +94,9 @@ class Desk:
         return self.open(seat, str(picked["value"]).removeprefix("watch:"))
 
     def listing(self, seat: Seat) -> Drawn:
-        """The table of runs as it is now."""
-        return {"runs_table": runs.table_html(self.store.runs(), seat.run_id, seat.chosen)}
+        """The table of runs and the sequences as they are now."""
+        return {"runs_table": runs.table_html(self.store.runs(), seat.run_id, seat.chosen),
+                "sequences": sequences_html(self.store.sequences(), seat.undoing)}  # fmt: skip
 
     def redraw(self, seat: Seat) -> Drawn:
         """The parts of the open run that change with what the seat looks at."""

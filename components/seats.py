@@ -41,6 +41,7 @@ class Seat:
     topics: list[tuple[str, str]] = field(default_factory=list)  # (title, name) of every topic offered so far
     chosen: str | None = None  # the run selected in the table of runs
     deleted: str | None = None
+    undoing: tuple[str, int] | None = None  # a request of a sequence that is being undone: (sequence, place)
     asking: str = ""  # the token of the question being answered
     view: RunView | None = None  # the open run as last drawn, and whether somebody is at work on it
     running: bool = False

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO  # noqa: E402
 
 from pydantic import ValidationError  # noqa: E402
 
-from . import race  # noqa: E402
+from . import race, sequence  # noqa: E402
 from .allocator import keep_freed_memory  # noqa: E402
 from .config import BUDGET, DEFAULTS, MODES, SPLITS, RaceConfig, RunConfig  # noqa: E402
 from .errors import BadInput, LetheError, Stopped, Unavailable  # noqa: E402
@@ -224,6 +224,51 @@ def _race_request(options: argparse.Namespace) -> RaceConfig:
                       budget=options.budget, seed=first.seed, device=first.device, dtype=first.dtype)
 
 
+# --- sequence -------------------------------------------------------------------------------------------------------
+
+def _sequence(options: argparse.Namespace, stop: threading.Event) -> tuple[int, Any, str]:
+    store = Store(options.runs_dir)
+    if options.undo:
+        return _undo(options, store, stop)
+    if options.sequence:
+        raise BadInput(f"What is to be done with {options.sequence}?", "A saved sequence can be undone in part.", "Add --undo K.")
+    plan, config, specs = _sequence_plan(options, store)
+    from .sequence.carry import Conductor
+
+    body = Conductor(_bench(store, options), store, stop.is_set, Report().show, STARTED).run(plan, config, specs)
+    return {"done": DONE, "stopped": STOPPED}.get(body["status"], FAILED), body, sequence.table(body)
+
+
+def _sequence_plan(options: argparse.Namespace, store: Store) -> tuple[sequence.Plan, RunConfig, list[str]]:
+    """Who asks, in which mode; everything that can be refused is, before torch is loaded."""
+    specs = [name.strip() for name in (options.topics or options.topic or "").split(",") if name.strip()]
+    if not specs or (options.topics and options.topic):
+        raise BadInput("It is not clear what to forget.", "", "Give --topic NAME with --split-by-entity, or --topics A,B,C.")
+    if options.split_by_entity and len(specs) > 1:
+        raise BadInput("Only one topic can be split by entity.", "", "Give one --topic.", field="topic")
+    if options.requests is not None and not options.split_by_entity:
+        raise BadInput("--requests needs --split-by-entity.", "Whole topics are one request each.", "Leave it out.")
+    settings = dict(_setting(text) for text in options.set)
+    options.topic = specs[0]
+    config, folder = _request(options, options.method, settings), model_folder(options.model)
+    for spec in specs:
+        refuse(config.model_copy(update={"topic": spec}), store)
+    found = [completed(find_topic(spec, folder, store.uploads), folder).topic for spec in specs]
+    requests = (sequence.single_requests(found[0], options.requests) if options.split_by_entity else
+                sequence.topic_requests(found))
+    return sequence.planned(requests, options.mode, options.method), config, specs
+
+
+def _undo(options: argparse.Namespace, store: Store, stop: threading.Event) -> tuple[int, Any, str]:
+    if not options.sequence:
+        raise BadInput("Which sequence is it?", "--undo K goes before the id of a saved sequence.", "As in --undo 2 SEQUENCE.")
+    store.find_sequence(options.sequence)
+    from .sequence.carry import Conductor
+
+    body = Conductor(_bench(store, options), store, stop.is_set, Report().show).undo(options.sequence, set(options.undo))
+    return DONE, body, sequence.table(body)
+
+
 # --- list and evaluate ----------------------------------------------------------------------------------------------
 
 def _list(options: argparse.Namespace, stop: threading.Event) -> tuple[int, Any, str]:
@@ -231,9 +276,16 @@ def _list(options: argparse.Namespace, stop: threading.Event) -> tuple[int, Any,
     if options.what == "topics":
         check_model(options.model)
     found = {"methods": methods, "models": models, "runs": lambda: [_run_entry(record) for record in store.runs()],
+             "sequences": lambda: [_sequence_entry(body) for body in store.sequences()],
              "topics": lambda: topics(model_folder(options.model), store.uploads)}[options.what]()
     lines = [f"{entry['name']:28}  {entry['title']}\n{'':28}  {entry['summary']}" for entry in found]
     return DONE, found, "\n".join(lines) or f"There are no {options.what} yet."
+
+
+def _sequence_entry(body: dict[str, Any]) -> dict[str, Any]:
+    titles = ", ".join(request["title"] for request in body["requests"])
+    return {"name": body["sequence_id"], "title": f"{body['method']}, {body['mode']}: {titles}", "result": body,
+            "summary": f"{body['status']}, {len(body['runs'])} of {len(body['requests'])} runs, {body['seconds']} s"}
 
 
 def _run_entry(record: RunRecord) -> dict[str, Any]:
@@ -274,7 +326,7 @@ def _bench(store: Store, options: argparse.Namespace) -> Workbench:
 
 def _parser() -> Parser:
     parser = Parser(prog="python -m unlearn_core", description="Unlearn a topic, measure it, look at it.")
-    commands = parser.add_subparsers(title="commands", required=True, metavar="run | list | evaluate | race")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="run | list | evaluate | race | sequence")
     run = commands.add_parser("run", help="unlearn a topic and measure before and after")
     _add_model(run)
     run.add_argument("--method", default="unlearn", help="a method's name (see list methods)")
@@ -282,13 +334,14 @@ def _parser() -> Parser:
     run.add_argument("--seed", type=int, default=0, help="seeds the method only")
     run.set_defaults(command=_run)
     listing = commands.add_parser("list", help="list what there is")
-    listing.add_argument("what", choices=("methods", "topics", "models", "runs"))
+    listing.add_argument("what", choices=("methods", "topics", "models", "runs", "sequences"))
     listing.add_argument("--model", default=DEMO, help="whose topics")
     listing.set_defaults(command=_list)
     evaluate = commands.add_parser("evaluate", help="measure a model, or a run's edit on it, on a topic")
     _add_model(evaluate)
     evaluate.set_defaults(command=_evaluate)
     _add_race(commands.add_parser("race", help="several methods on one topic, one after another"))
+    _add_sequence(commands.add_parser("sequence", help="requests to unlearn, one after another, and undo of any"))
     for command in commands.choices.values():
         command.add_argument("--runs-dir", type=Path, default=Path(RUNS_DIR), help="where runs are kept")
         command.add_argument("--json", action="store_true", help="print one JSON document")
@@ -305,9 +358,25 @@ def _add_race(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(command=_race, edit=[])
 
 
-def _add_model(parser: argparse.ArgumentParser, edits: bool = True) -> None:
+def _add_sequence(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("sequence", nargs="?", metavar="SEQUENCE", help="a saved sequence, with --undo")
+    parser.add_argument("--undo", action="append", type=int, metavar="K", help="measure it again without request K")
+    _add_model(parser, edits=False, topic=False)
+    parser.add_argument("--topic", help="the topic whose entities ask, with --split-by-entity")
+    parser.add_argument("--topics", metavar="A,B,C", help="whole topics, one request each")
+    parser.add_argument("--split-by-entity", action="store_true", help="a request for each entity of --topic")
+    parser.add_argument("--requests", type=int, metavar="N", help=f"how many entities ask, at most {sequence.MOST}")
+    parser.add_argument("--method", default="unlearn", help="a method's name (see list methods)")
+    parser.add_argument("--mode", default=sequence.STACK, choices=sequence.MODES, help="how the edits come together")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the method")
+    parser.add_argument("--seed", type=int, default=0, help="seeds the method only")
+    parser.set_defaults(command=_sequence, edit=[])
+
+
+def _add_model(parser: argparse.ArgumentParser, edits: bool = True, topic: bool = True) -> None:
     parser.add_argument("--model", default=DEMO, help="'demo', a local folder or a hub id")
-    parser.add_argument("--topic", required=True, help="a topic's name, or a file with questions and answers")
+    if topic:
+        parser.add_argument("--topic", required=True, help="a topic's name, or a file with questions and answers")
     if edits:
         parser.add_argument("--edit", action="append", default=[], metavar="RUN", help="an earlier run underneath")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))

@@ -243,6 +243,19 @@ class Runner:
             race.folder.close()
             log.close()
 
+    # --- sequences ----------------------------------------------------------------------------------------------------
+
+    def undo_request(self, sequence_id: str, places: Sequence[int]) -> dict[str, Any]:
+        """Measure a saved sequence without some of its requests; waits for the model. Returns the table. Raises BadInput."""
+        self.store.find_sequence(sequence_id)
+
+        def work(bench: Workbench, task: Task) -> None:
+            from .sequence.carry import Conductor
+
+            task.put(Conductor(bench, self.store, task.cancelled.is_set).undo(sequence_id, places))
+
+        return next(item for item in self._results(self._task(None, work)) if isinstance(item, dict))
+
     # --- questions to a run's result ----------------------------------------------------------------------------------
 
     def ask(self, run_id: str, question: str, strength: float = 1.0, max_tokens: int = 60, temperature: float = 0.0,

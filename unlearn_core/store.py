@@ -28,6 +28,7 @@ DEMO_RUN = Path(__file__).parent.parent / "assets" / "demo_run"
 CONFIG, EVENTS, EDIT, SUMMARY, ABOUT, LOCK = (
     "config.json", "events.jsonl", "edit.safetensors", "summary.json", "about.json", "lock")
 TRASH, KEPT, TOPICS, RACES = ".trash", ".kept", "topics", "races"
+SEQUENCES, SEQUENCE = "sequences", "sequence.json"
 MAX_TITLE, MAX_NOTE = 120, 2_000  # characters
 MAX_KEPT = 512 * 2**20  # bytes of tensors under one key
 
@@ -108,6 +109,30 @@ class RunFolder:
             self._lock.close()
             (self.path / LOCK).unlink(missing_ok=True)
             self._lock = None
+
+
+class SequenceFolder:
+    """The folder of a sequence of requests: its table, the topics of its runs and the requests' own edits."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.sequence_id = path, path.name
+        self.started_at = datetime.now(UTC).isoformat(timespec="seconds")
+
+    def edit_path(self, name: str) -> Path:
+        """Where an edit of that name lies, or will."""
+        return self.path / f"{name}.safetensors"
+
+    def put_topic(self, topic: Topic, number: int) -> Path:
+        """Write the topic of the run with that number; returns the file."""
+        folder = self.path / TOPICS
+        folder.mkdir(exist_ok=True)
+        path = folder / f"{topic.name}-{number}.json"
+        write_topic(topic, path)
+        return path
+
+    def write(self, body: dict[str, Any]) -> None:
+        """Save the table."""
+        _write_json(self.path / SEQUENCE, body)
 
 
 class Store:
@@ -203,6 +228,41 @@ class Store:
 
     def _recorded(self) -> RunRecord | None:
         return _record(self.recorded, RECORDED) if self.recorded is not None else None
+
+    # --- sequences of requests ----------------------------------------------------------------------------------------
+
+    def create_sequence(self, name: str) -> SequenceFolder:
+        """A new folder <date>-<name> for a sequence; raises BadInput where it cannot be written."""
+        folder = self.root / SEQUENCES
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            return SequenceFolder(_new_folder(folder, f"{datetime.now(UTC):%Y-%m-%d}-{name}"))
+        except OSError as error:
+            raise BadInput(f"The runs folder {self.root} cannot be written.", f"{error.strerror}.",
+                           "Give another with --runs-dir.") from error
+
+    def sequences(self) -> list[dict[str, Any]]:
+        """The tables of all sequences, newest first."""
+        folder = self.root / SEQUENCES
+        found = [_read_json(path / SEQUENCE) for path in folder.iterdir()] if folder.is_dir() else []
+        whole = [body for body in found if body and "sequence_id" in body]
+        return sorted(whole, key=lambda body: (body.get("started_at", ""), body["sequence_id"]), reverse=True)
+
+    def find_sequence(self, spec: str) -> tuple[SequenceFolder, dict[str, Any]]:
+        """The sequence with that id, unique beginning of an id, or path of its folder (or of a file in it)."""
+        given = Path(spec)
+        paths = [given if given.is_dir() else given.parent] if spec and given.exists() else []
+        if not paths:
+            folder = self.root / SEQUENCES
+            every = sorted(folder.iterdir()) if folder.is_dir() else []
+            paths = [path for path in every if path.name == spec] or [p for p in every if spec and p.name.startswith(spec)]
+        found = [(path.absolute(), body) for path in paths if (body := _read_json(path / SEQUENCE)) is not None]
+        if len(found) == 1:
+            return SequenceFolder(found[0][0]), found[0][1]
+        why = f"It is the beginning of {len(found)}." if found else ""
+        known = [path.name for path, _ in found] or [body["sequence_id"] for body in self.sequences()[:10]]
+        remedy = did_you_mean(shorten(spec), known) if known else "There are no sequences yet."
+        raise BadInput(f"There is no one sequence '{shorten(spec)}'.", why, remedy, field="sequence")
 
     # --- races --------------------------------------------------------------------------------------------------------
 

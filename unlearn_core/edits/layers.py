@@ -170,9 +170,9 @@ class TrainedLayers(nn.Module):
         return add
 
 
-def fused(edits: Sequence[LayerEdit]) -> LayerEdit:
+def fused(edits: Sequence[LayerEdit], ridge: float = 1e-6) -> LayerEdit:
     """One set of layers for several requests (EUL section 3.3): exact for a single matrix; of two, each is fused on its own
-    inputs, with the ReLU between them left as it is (our reading).
+    inputs, with the ReLU between them left as it is (our reading). `ridge` as in `subspace.fusion`.
 
     Raises BadInput where layers differ in shape or kept no Gram matrices.
     """
@@ -181,7 +181,7 @@ def fused(edits: Sequence[LayerEdit]) -> LayerEdit:
         raise BadInput("These edits cannot be fused.", "Their layers differ in shape, or what they read was not kept.",
                        "Fuse runs of EUL made with one width on one model.", field="edit")
     first = edits[0]
-    layers = {name: tuple(fuse([edit.layers[name][place] for edit in edits], [edit.grams[name][place] for edit in edits])
+    layers = {name: tuple(fuse([edit.layers[name][place] for edit in edits], [edit.grams[name][place] for edit in edits], ridge)
                           for place in range(len(layer))) for name, layer in first.layers.items()}
     grams = {name: tuple(torch.stack([edit.grams[name][place] for edit in edits]).sum(0) for place in range(len(layer)))
              for name, layer in first.layers.items()}

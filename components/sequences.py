@@ -1,0 +1,112 @@
+"""Saved sequences of requests as tables of heat: a line for each request and for all that is kept, a column for each step.
+
+Pure; knows only the saved tables. Hue says which set, as everywhere; the brighter, the more is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+from .numbers import duration, interval, percent
+from .palette import HEAT_ALPHA, glyph
+from .problems import empty_html
+
+COMMAND = "python -m unlearn_core sequence --topic private-people --split-by-entity"
+MODES = {
+    "stack": "each edit trained on top of the earlier ones",
+    "fuse": "added layers, fused in closed form",
+    "apart": "each edit kept off the earlier ones",
+    "joint": "one run over all requests",
+}
+POOLED = {"forget": "All forgotten so far", "forget_paraphrase": "… in other words", "forget_spanish": "… in Spanish",
+          "forget_choice": "… among options"}  # fmt: skip
+KEPT = {"neighbor": "Neighbours", "retain": "Retain", "general": "General knowledge"}
+UNDO, OPEN = "undo", "open"
+
+
+def picked(value: str) -> tuple[str, str, int]:
+    """What a button stands for: (UNDO, sequence, request), or (OPEN, run, 0); ("", "", 0) for anything else."""
+    what, _, rest = value.partition(":")
+    place, _, name = rest.partition(":")
+    if what == UNDO and place.isdecimal() and name:
+        return UNDO, name, int(place)
+    return (OPEN, rest, 0) if what == OPEN and rest else ("", "", 0)
+
+
+def sequences_html(bodies: Sequence[Mapping[str, Any]], undoing: tuple[str, int] | None = None) -> str:
+    """All saved sequences, newest first and open. `undoing`: the request (of a sequence) that is being undone right now."""
+    if not bodies:
+        said = empty_html("Requests that were unlearned one after another will be listed here.", f"In a terminal: {COMMAND}")
+        return f'<section class="lt sequences"><h2>Sequences of requests</h2>{said}</section>'
+    parts = "".join(_sequence(body, undoing, place == 0) for place, body in enumerate(bodies))
+    return f'<section class="lt sequences"><h2>Sequences of requests</h2>{parts}</section>'
+
+
+def _sequence(body: Mapping[str, Any], undoing: tuple[str, int] | None, first: bool) -> str:
+    sequence_id, mode = body["sequence_id"], body["mode"]
+    waits = undoing[1] if undoing and undoing[0] == sequence_id else 0
+    about = f"{body['status']} · {duration(body['seconds'])} · {sequence_id}"
+    head = (f"<strong>{escape(body['method'])}, {len(body['requests'])} requests</strong>: {escape(MODES.get(mode, mode))}"
+            f'<span class="sequence-about">{escape(about)}</span>')  # fmt: skip
+    said = [f"<li>{escape(conflict['words'])}</li>" for conflict in body["conflicts"]]
+    conflicts = f'<p>Contradictions:</p><ul class="conflicts">{"".join(said)}</ul>' if said else ""
+    error = body.get("error")
+    failed = f"<p><strong>{escape(error['what'])}</strong> {escape(error['why'])}</p>" if error else ""
+    waiting = f'<p role="status">Measuring without request {waits} …</p>' if waits else ""
+    opened = " open" if first or waits else ""
+    return (f'<details class="sequence" data-sequence="{escape(sequence_id, quote=True)}"{opened}><summary>{head}</summary>'
+            f"{_table(body, waits)}{waiting}{failed}{conflicts}</details>")  # fmt: skip
+
+
+def _table(body: Mapping[str, Any], waits: int) -> str:
+    steps = [*body["steps"], *body["undone"]]
+    heads = "".join(f'<th scope="col" class="number">{escape(step["title"])}</th>' for step in steps)
+    rows = [_request(body, row, steps, waits) for row in body["rows"] if row["kind"] == "request" and row["split"] == "forget"]
+    rows += [_line(words, split, [step["pooled"].get(split) for step in steps])
+             for split, words in POOLED.items() if any(split in step["pooled"] for step in steps)]  # fmt: skip
+    rows += [_line(_kept_words(row), row["split"] or "retain", [step["cells"].get(row["key"]) for step in steps])
+             for row in body["rows"] if row["kind"] != "request"]  # fmt: skip
+    return (f'<div class="table-scroll"><table class="runs heat-table"><thead><tr><th scope="col">Request</th>{heads}<th></th></tr>'
+            f"</thead><tbody>{''.join(rows)}</tbody></table></div>")  # fmt: skip
+
+
+def _request(body: Mapping[str, Any], row: Mapping[str, Any], steps: Sequence[Mapping[str, Any]], waits: int) -> str:
+    place = row["request"]
+    run = next((run["run_id"] for run in body["runs"] if run["place"] == place), None)
+    words = escape(f"{place} {row['title']}")
+    if run is not None and body["mode"] != "joint":
+        target = escape(f"{OPEN}:{run}", quote=True)
+        words = f'<button type="button" class="run-name" data-pick="{target}">{words}</button>'
+    cells = "".join(_cell(step["cells"].get(row["key"]), "forget" if place in step["asked"] else "retain",
+                          place in step["asked"]) for step in steps)  # fmt: skip
+    button = ""
+    if run is not None and body["mode"] != "joint":
+        target, off = escape(f"{UNDO}:{place}:{body['sequence_id']}", quote=True), " disabled" if waits else ""
+        button = (f'<button type="button" class="undo-request" data-pick="{target}"{off} '
+                  f'aria-label="Undo request {place}">Undo</button>')  # fmt: skip
+    return f'<tr><th scope="row">{words}</th>{cells}<td>{button}</td></tr>'
+
+
+def _line(words: str, split: str, cells: Sequence[Mapping[str, Any] | None]) -> str:
+    shown = "".join(_cell(cell, "forget" if split.startswith("forget") else "retain") for cell in cells)
+    return f'<tr class="whole"><th scope="row">{escape(words)}</th>{shown}<td></td></tr>'
+
+
+def _kept_words(row: Mapping[str, Any]) -> str:
+    if row["kind"] == "others":
+        return "Others that nobody asks to forget"
+    return "Contested questions" if row["kind"] == "contested" else KEPT.get(row["title"], row["title"])
+
+
+def _cell(cell: Mapping[str, Any] | None, side: str, asked: bool = True) -> str:
+    """An accuracy on its hue: that of what is to be forgotten once it was asked for, that of what is kept before."""
+    if cell is None:
+        return '<td class="number">–</td>'
+    share = round(100 * HEAT_ALPHA * cell["accuracy"], 1)
+    hint = f"{cell['correct']} of {cell['n']} right, {interval(cell['low'], cell['high'])}"
+    hint += "" if asked else "; not asked to be forgotten here"
+    return (f'<td class="number" style="background: color-mix(in srgb, var(--lt-{side}) {share}%, transparent)" '
+            f'title="{escape(hint, quote=True)}"><span aria-hidden="true">{glyph(side)}</span> '
+            f"{percent(cell['accuracy'])}</td>")  # fmt: skip

@@ -1,0 +1,103 @@
+"""Saved sequences on the page: the table of heat, contradictions in words, what its buttons stand for."""
+
+from __future__ import annotations
+
+import re
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from components.desk_sequences import SequencesDesk
+from components.seats import Seat
+from components.sequences import picked, sequences_html
+from unlearn_core.errors import BadInput
+
+EVIL = "<script>alert(1)</script>"
+
+
+def cell(correct: int, n: int = 4) -> dict[str, Any]:
+    return {"accuracy": correct / n, "correct": correct, "n": n, "low": 0.0, "high": 1.0}
+
+
+def body(mode: str = "stack", title: str = "Ann Hill") -> dict[str, Any]:
+    rows = [{"key": f"request-{place}-{split}", "kind": "request", "title": name, "split": split, "request": place}
+            for place, name in ((1, title), (2, "Bob Hill")) for split in ("forget", "forget_spanish")]
+    rows += [{"key": key, "kind": key, "title": key, "split": split, "request": 0}
+             for key, split in (("others", "neighbor"), ("retain", "retain"), ("contested", ""))]
+    def step(title: str, asked: list[int], shares: list[int]) -> dict[str, Any]:
+        return {"title": title, "asked": asked, "cells": dict(zip((row["key"] for row in rows), map(cell, shares), strict=True)),
+                "pooled": {"forget": cell(shares[0]) if asked else None}}  # fmt: skip
+
+    return {"sequence_id": "2026-hills", "method": "npo", "mode": mode, "status": "done", "seconds": 61.0, "rows": rows,
+            "requests": [{}, {}], "conflicts": [{"words": "Request 1 forgets what request 2 keeps."}], "error": None,
+            "runs": [{"place": 1, "run_id": "run-1"}],
+            "steps": [step("original", [], [4] * 7), step("after 1", [1], [0, 0, 3, 4, 2, 4, 1])],
+            "undone": [step("without 1", [], [4] * 7)]}  # fmt: skip
+
+
+def cells_of(html: str, words: str) -> list[str]:
+    row = re.search(rf"<tr[^>]*><th scope=\"row\">(?:(?!</tr>).)*{words}.*?</tr>", html, re.DOTALL).group(0)
+    return re.findall(r"<td.*?</td>", row, re.DOTALL)
+
+
+def test_each_line_shows_its_accuracy_at_every_step_in_the_hue_of_its_set() -> None:
+    html = sequences_html([body()])
+    original, after, undone, _ = cells_of(html, "1 Ann Hill")
+    assert "--lt-retain) 42.0%" in original and "--lt-forget) 0.0%" in after and "--lt-retain) 42.0%" in undone
+    assert "0 of 4 right" in after and "not asked" in original and "not asked" not in after
+    bob = cells_of(html, "2 Bob Hill")
+    assert "--lt-retain) 31.5%" in bob[1] and "75\u00a0%" in bob[1]
+    assert ["–" in one for one in cells_of(html, "All forgotten so far")][:3] == [True, False, True]
+    assert "50\u00a0%" in cells_of(html, "Others that nobody")[1] and "25\u00a0%" in cells_of(html, "Contested")[1]
+    assert html.count("<th scope=\"col\" class=\"number\">") == 3 and "Request 1 forgets what request 2 keeps." in html
+
+
+def test_only_what_was_made_can_be_opened_and_undone() -> None:
+    html = sequences_html([body()])
+    assert re.findall(r'data-pick="(.*?)"', html) == ["open:run-1", "undo:1:2026-hills"] and "disabled" not in html
+    assert "data-pick" not in sequences_html([body("joint")])
+    waiting = sequences_html([body(), body() | {"sequence_id": "other"}], ("other", 1))
+    assert waiting.count("disabled") == 1 and "Measuring without request 1" in waiting and waiting.count(" open>") == 2
+
+
+@pytest.mark.parametrize(("value", "meant"), [
+    ("undo:3:2026-a:b", ("undo", "2026-a:b", 3)), ("open:run-1", ("open", "run-1", 0)), ("undo:x:a", ("", "", 0)),
+    ("undo:3:", ("", "", 0)), ("open:", ("", "", 0)), ("", ("", "", 0)), ("run-1", ("", "", 0)),
+])
+def test_a_button_stands_for_one_thing(value: str, meant: tuple) -> None:
+    assert picked(value) == meant
+
+
+def test_without_any_the_page_says_how_to_make_one_and_escapes_everything() -> None:
+    assert "unlearn_core sequence" in sequences_html([])
+    assert EVIL not in sequences_html([body(title=EVIL) | {"error": {"what": EVIL, "why": EVIL}}])
+    assert "It broke." in sequences_html([body() | {"error": {"what": "It broke.", "why": ""}}])
+
+
+def desk_of(undo: Any) -> SequencesDesk:
+    opened = []
+    return SequencesDesk(SimpleNamespace(runner=SimpleNamespace(undo_request=undo), opened=opened,
+                                         store=SimpleNamespace(sequences=lambda: [body()]),
+                                         open=lambda seat, run_id: opened.append(run_id) or {"tabs": run_id}))  # fmt: skip
+
+
+def test_an_undo_is_announced_carried_out_once_and_then_shown() -> None:
+    asked: list[Any] = []
+    desk, seat = desk_of(lambda *what: asked.append(what)), Seat()
+    assert "Measuring without request 1" in desk.choose(seat, {"value": "undo:1:2026-hills"})["sequences"]
+    desk.choose(seat, {"value": "undo:2:2026-hills"})  # one at a time
+    drawn = desk.undo(seat)
+    assert asked == [("2026-hills", [1])] and seat.undoing is None
+    assert "Measuring" not in drawn["sequences"] and drawn["messages"] == "" and desk.undo(seat) == {}
+
+
+def test_what_cannot_be_undone_gives_a_card_and_a_run_opens() -> None:
+    def refuse(*what: Any) -> None:
+        raise BadInput("There is no such request to undo.", "", "")
+
+    desk, seat = desk_of(refuse), Seat()
+    desk.choose(seat, {"value": "undo:1:2026-hills"})
+    assert "no such request" in desk.undo(seat)["messages"] and seat.undoing is None
+    assert desk.choose(seat, {"value": "open:run-1"}) == {"tabs": "run-1"} and desk.desk.opened == ["run-1"]
+    assert desk.undo(seat) == {}
