@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from pydantic import ValidationError
 
@@ -117,6 +117,24 @@ class SequenceFolder:
     def __init__(self, path: Path) -> None:
         self.path, self.sequence_id = path, path.name
         self.started_at = datetime.now(UTC).isoformat(timespec="seconds")
+        self._lock: IO[str] | None = None
+
+    def hold(self) -> None:
+        """Lock the folder until `close`: a sequence is at work in it. The lock dies with the process."""
+        self._lock = locked(self.path / LOCK)
+
+    def close(self) -> None:
+        if self._lock is not None:
+            self._lock.close()
+            (self.path / LOCK).unlink(missing_ok=True)
+            self._lock = None
+
+    def body(self) -> dict[str, Any] | None:
+        """The table as saved; one whose process has died says that it was interrupted. None where there is none."""
+        found = _read_json(self.path / SEQUENCE)
+        if found and found.get("status") == "running" and not is_locked(self.path / LOCK):
+            return found | {"status": "interrupted"}
+        return found
 
     def edit_path(self, name: str) -> Path:
         """Where an edit of that name lies, or will."""
@@ -236,7 +254,9 @@ class Store:
         folder = self.root / SEQUENCES
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            return SequenceFolder(_new_folder(folder, f"{datetime.now(UTC):%Y-%m-%d}-{name}"))
+            found = SequenceFolder(_new_folder(folder, f"{datetime.now(UTC):%Y-%m-%d}-{name}"))
+            found.hold()
+            return found
         except OSError as error:
             raise BadInput(f"The runs folder {self.root} cannot be written.", f"{error.strerror}.",
                            "Give another with --runs-dir.") from error
@@ -244,7 +264,7 @@ class Store:
     def sequences(self) -> list[dict[str, Any]]:
         """The tables of all sequences, newest first."""
         folder = self.root / SEQUENCES
-        found = [_read_json(path / SEQUENCE) for path in folder.iterdir()] if folder.is_dir() else []
+        found = [SequenceFolder(path).body() for path in folder.iterdir()] if folder.is_dir() else []
         whole = [body for body in found if body and "sequence_id" in body]
         return sorted(whole, key=lambda body: (body.get("started_at", ""), body["sequence_id"]), reverse=True)
 
@@ -256,7 +276,7 @@ class Store:
             folder = self.root / SEQUENCES
             every = sorted(folder.iterdir()) if folder.is_dir() else []
             paths = [path for path in every if path.name == spec] or [p for p in every if spec and p.name.startswith(spec)]
-        found = [(path.absolute(), body) for path in paths if (body := _read_json(path / SEQUENCE)) is not None]
+        found = [(path.absolute(), body) for path in paths if (body := SequenceFolder(path).body()) is not None]
         if len(found) == 1:
             return SequenceFolder(found[0][0]), found[0][1]
         why = f"It is the beginning of {len(found)}." if found else ""

@@ -185,3 +185,13 @@ def test_the_root_is_fixed_when_the_store_is_made(tmp_path: Path, monkeypatch: p
     store = Store("runs", None)
     os.chdir("/")
     assert store.root == tmp_path / "runs"
+
+
+def test_a_sequence_whose_process_has_died_is_interrupted(tmp_path: Path) -> None:
+    store = Store(tmp_path, recorded=None)
+    folder = store.create_sequence("three")
+    folder.write({"sequence_id": folder.sequence_id, "status": "running"})
+    assert [body["status"] for body in store.sequences()] == ["running"]
+    folder.close()  # as the end of a process does
+    assert [body["status"] for body in store.sequences()] == ["interrupted"]
+    assert store.find_sequence(folder.sequence_id)[1]["status"] == "interrupted"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -88,15 +89,16 @@ class Conductor:
         """
         folder = self.store.create_sequence(f"{plan.requests[0].topic.name}-{base.method}-{plan.mode}")
         body = _new_body(folder, plan, base, specs)
-        try:
-            self._steps(folder, plan, base, body)
-            body["status"] = "done"
-        except Stopped:
-            body["status"] = "stopped"
-        except LetheError as error:
-            body |= {"status": "failed", "error": {"what": error.what, "why": error.why, "remedy": error.remedy}}
-        body["seconds"] = round(time.monotonic() - self.started, 2)
-        folder.write(body)
+        with closing(folder):
+            try:
+                self._steps(folder, plan, base, body)
+                body["status"] = "done"
+            except Stopped:
+                body["status"] = "stopped"
+            except LetheError as error:
+                body |= {"status": "failed", "error": {"what": error.what, "why": error.why, "remedy": error.remedy}}
+            body["seconds"] = round(time.monotonic() - self.started, 2)
+            folder.write(body)
         return body
 
     def _steps(self, folder: SequenceFolder, plan: Plan, base: RunConfig, body: Body) -> None:
