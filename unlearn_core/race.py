@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -281,13 +282,11 @@ def _carried_out(race: Race, bench: Workbench, write: Callable[[Event], None], f
                           [_lane(request.method) for request in able],
                           [_lane(name) | {"why": str(error)} for name, error in unable.items()]))
         race.track = track = Track(bench, race.store, race.cancelled, write, budget, len(able))
-        try:
+        with suppress(Stopped):  # what was reached is reported all the same
             track.warm(able[0])
             for row in rows(able, track.run, race.cancelled):
                 found.append(row)
                 write(LaneEnded(row))
-        except Stopped:
-            pass  # what was reached is reported all the same
         body = document(able, config.mode, budget, found, track.summary, race.seconds())
         left = [{"method": name, "why": str(error)} for name, error in unable.items()]
         return Finished(body["status"], race.seconds(), {"race_id": race.folder.run_id, **body, "left_out": left})
