@@ -5,24 +5,33 @@ Knows modules and rows; not what they mean."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
-from .batching import by_length, pad_right
+from .batching import by_length
 from .models.loading import LoadedModel, linears
+from .models.passes import Masks, read_texts
+
+
+class Asked(Protocol):
+    """A prompt and its answer as token ids; the answer begins at `start`."""
+
+    ids: Sequence[int]
+    start: int
 
 
 def second_moments(
     loaded: LoadedModel,
-    rows: Sequence[Sequence[int]],
+    rows: Sequence[Asked],
     cancelled: Callable[[], bool] = lambda: False,
     batch_tokens: int = 4096,
 ) -> dict[str, Tensor]:
-    """G = mean of x x^T over all tokens of `rows`, for the input x of every linear map: name -> (in, in), float32.
+    """G = mean of x x^T over all tokens of `rows` (prompts and answers), for the input x of every linear map: name -> (in, in),
+    float32.
 
-    Maps that read the same tensor (query, key and value; gate and up) share one matrix. Padding is left out; it is on the
-    right, where a causal model cannot see it, so no mask is needed. Without rows every matrix is zero. Stops early, with
+    Maps that read the same tensor (query, key and value; gate and up) share one matrix. Padding is left out. Without rows every matrix is zero. Stops early, with
     what it has, when cancelled.
     """
     if not rows:
@@ -32,14 +41,12 @@ def second_moments(
         }
     gatherer = _Gatherer(linears(loaded.model))
     with gatherer, torch.no_grad():
-        for batch in by_length([len(row) for row in rows], 256, batch_tokens):
+        for batch in by_length([len(row.ids) for row in rows], 256, batch_tokens):
             if cancelled():
                 break
-            ids = pad_right([rows[place] for place in batch], 0, loaded.device)
-            lengths = torch.tensor([len(rows[place]) for place in batch], device=loaded.device)
-            mask = torch.arange(ids.shape[1], device=loaded.device) < lengths[:, None]
-            gatherer.start(mask)
-            loaded.model(input_ids=ids, use_cache=False, **loaded.few_logits(1))
+            chosen = [rows[place] for place in batch]
+            prompts, answers = ([row.ids[: row.start] for row in chosen], [row.ids[row.start :] for row in chosen])
+            read_texts(loaded, prompts, answers, gatherer.start)
     return gatherer.means()
 
 
@@ -50,8 +57,8 @@ class _Gatherer:
         self._places = places
         self._sums: dict[str, Tensor] = {}
         self._same: dict[str, str] = {}
-        self._count = 0
-        self._mask: Tensor | None = None
+        self._counts: dict[str, int] = {}
+        self._masks: Masks | None = None
         self._last: tuple[Tensor, str] | None = None
         self._handles: list = []
 
@@ -63,14 +70,13 @@ class _Gatherer:
         for handle in self._handles:
             handle.remove()
 
-    def start(self, mask: Tensor) -> None:
-        """Announce the next batch by its (rows, tokens) mask."""
-        self._mask, self._last = mask, None
-        self._count += int(mask.sum())
+    def start(self, masks: Masks) -> None:
+        """Announce the next batch by its masks."""
+        self._masks, self._last = masks, None
 
     def means(self) -> dict[str, Tensor]:
         """name -> mean outer product; maps that share an input share the tensor."""
-        shared = {name: total / max(1, self._count) for name, total in self._sums.items()}
+        shared = {name: total / max(1, self._counts[name]) for name, total in self._sums.items()}
         return {name: shared[self._same[name]] for name in self._places if name in self._same}
 
     def _hook(self, name: str) -> Callable:
@@ -80,8 +86,9 @@ class _Gatherer:
                 self._same[name] = self._last[1]
                 return
             self._last, self._same[name] = (tensor, name), name
-            x = tensor[self._mask].float()
+            x = tensor[self._masks.of(name)].float()
             outer = x.T @ x
+            self._counts[name] = self._counts.get(name, 0) + len(x)
             self._sums[name] = self._sums[name] + outer if name in self._sums else outer
 
         return gather

@@ -133,9 +133,9 @@ def _fit_soft(context: Context, config: UnlearnConfig) -> Iterator[Any]:
     kept_rows = plain + _kept_stand_ins(context, plain, asked, config.stand_ins)
     kept = context.statistics(
         f"kept-{config.stand_ins}-{context.seed}",
-        lambda: second_moments(loaded, [row.ids for row in kept_rows], context.cancelled),
+        lambda: second_moments(loaded, kept_rows, context.cancelled),
     )
-    own = context.statistics("forget", lambda: second_moments(loaded, [row.ids for row in asked], context.cancelled))
+    own = context.statistics("forget", lambda: second_moments(loaded, asked, context.cancelled))
     if context.cancelled():
         return
     yield Stage("identify")
