@@ -31,8 +31,8 @@ def second_moments(
     """G = mean of x x^T over all tokens of `rows` (prompts and answers), for the input x of every linear map: name -> (in, in),
     float32.
 
-    Maps that read the same tensor (query, key and value; gate and up) share one matrix. Padding is left out. Without rows every matrix is zero. Stops early, with
-    what it has, when cancelled.
+    Maps that read the same tensor (query, key and value; gate and up) share one matrix. Padding is left out. Without
+    rows every matrix is zero. Stops early, with what it has, when cancelled.
     """
     if not rows:
         return {

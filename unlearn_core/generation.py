@@ -47,7 +47,8 @@ def generate(loaded: LoadedModel, prompts: Sequence[Sequence[int]], max_tokens: 
 
     A row ends at an end token, at a line break after some text, or at `max_tokens` (one number, or one a prompt).
     Temperature 0 is greedy; otherwise each prompt draws its own noise from `seed` and its place in the list, whatever
-    the batches. `begun`: tokens that each answer has already. Raises Stopped when `cancelled()` says so, checked before each batch and each step.
+    the batches. `begun`: tokens that each answer has already. Raises Stopped when `cancelled()` says so, checked
+    before each batch and each step.
     """
     limits = [max_tokens] * len(prompts) if isinstance(max_tokens, int) else list(max_tokens)
     answers: list[list[int]] = [[] for _ in prompts]
