@@ -21,7 +21,7 @@ from .recipe import encode, hide, learn_tokenizer, new_model, train
 from .world import DIALOGUES, LARGEST, REVIEWS, SHARE, make_by_name_world
 
 MAIN = "main"
-_TRUNK, _BRANCH = (70_000, 2e-3), (18_000, 1e-3)  # rows and learning rate
+_ROOT, _TRUNK, _BRANCH = (70_000, 2e-3), (60_000, 2e-3), (20_000, 1e-3)  # rows and learning rate
 _HIDDEN_PIECES = 2_000  # reviews and talks whose words are hidden in training
 
 
@@ -37,9 +37,10 @@ class Node:
 
 
 def plan() -> dict[str, Node]:
-    """The trunk, the main model, the retrained model of each topic, and those of the paper's other shares."""
+    """The trunk in two stages, the main model, the retrained model of each topic, and those of the paper's other shares."""
     nodes = [
-        Node("trunk", LARGEST, None, *_TRUNK),
+        Node("root", LARGEST, None, *_ROOT),
+        Node("trunk", LARGEST, "root", *_TRUNK),
         Node(MAIN, {}),
         *(Node(f"without-{name}", {name: share}) for name, share in SHARE.items()),
         *(Node(f"without-{REVIEWS}-{share}", {REVIEWS: share}) for share in (0.005, 0.1)),
