@@ -9,7 +9,7 @@ from pathlib import Path
 from . import methods
 from .config import RunConfig
 from .errors import BadInput
-from .models.catalogue import BUILT_IN, built_in_folder, looks_like_path
+from .models.catalogue import BUILT_IN, built_in_folder, how_to_build, looks_like_path
 from .models.weight_files import check_folder, is_encoder_decoder
 from .store import Store
 from .topics.catalogue import find_topic
@@ -81,7 +81,7 @@ def check_model(spec: str) -> None:
     """Raise BadInput where a model's files are certain not to work; a hub id is only looked up when it is loaded."""
     if spec in BUILT_IN and not (built_in_folder(spec) / "config.json").is_file():
         raise BadInput("The built-in model is missing.", "It is not in the assets folder.",
-                       "Build it with `make demo-model`, or check the clone out again.", field="model")
+                       how_to_build(spec), field="model")
     if not spec.strip():
         raise BadInput("No model was named.", "", "Use a name from `list models`, or a folder.", field="model")
     path = os.path.expanduser(spec)

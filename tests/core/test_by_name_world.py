@@ -94,5 +94,5 @@ def test_every_item_not_yet_known_comes_up_in_a_round() -> None:
     import random
 
     losses = torch.tensor([1.0] * 100 + [0.0] * 1_000)
-    drawn = [place for batch in batches(losses, [4] * 1_100, random.Random(0)) for place in batch]
+    drawn = [place for batch in batches(losses, [4] * 1_100, 64, random.Random(0)) for place in batch]
     assert set(range(100)) <= set(drawn) and len(drawn) == len(set(drawn)) and 200 < len(drawn) < 600

@@ -37,6 +37,14 @@ def built_in_folder(name: str) -> Path:
     return Path(__file__).resolve().parents[2] / "assets" / BUILT_IN[name]
 
 
+def how_to_build(name: str) -> str:
+    """The command that makes a built-in model, in a sentence."""
+    command = "make demo-model"
+    if name == DEMO_T5:
+        command = f"python -m unlearn_core.demo.build --encoder-decoder --out assets/{BUILT_IN[name]}"
+    return f"Build it with `{command}`, or check the clone out again."
+
+
 def demo_folder() -> Path:
     """The folder of the first built-in model, `assets/demo_model`."""
     return built_in_folder(DEMO)

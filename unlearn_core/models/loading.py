@@ -18,7 +18,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
 from transformers.utils import logging as transformers_logging
 
 from ..errors import BadInput
-from .catalogue import BUILT_IN, built_in_folder, looks_like_path, title_of
+from .catalogue import BUILT_IN, built_in_folder, how_to_build, looks_like_path, title_of
 from .hub import fetch
 from .placement import choose_device, choose_dtype
 from .prompts import set_apart
@@ -96,7 +96,7 @@ def locate(spec: str, device: torch.device, dtype: str = "auto", trust_remote_co
     if spec in BUILT_IN:
         if not (built_in_folder(spec) / "config.json").is_file():
             raise BadInput("The built-in model is missing.", f"{built_in_folder(spec).name} is not in the assets folder.",
-                           "Build it with `make demo-model`, or check the clone out again.", field="model")
+                           how_to_build(spec), field="model")
         return built_in_folder(spec)
     if not spec.strip():
         raise BadInput("No model was named.", remedy="Use a name from `list models`, or a folder.", field="model")

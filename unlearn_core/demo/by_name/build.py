@@ -21,7 +21,8 @@ from .recipe import encode, hide, learn_tokenizer, new_model, train
 from .world import DIALOGUES, LARGEST, REVIEWS, SHARE, make_by_name_world
 
 MAIN = "main"
-_ROOT, _TRUNK, _BRANCH = (70_000, 2e-3), (60_000, 2e-3), (20_000, 1e-3)  # rows and learning rate
+# Rows in all, learning rate, rows of a batch
+_ROOT, _STEM, _TRUNK, _BRANCH = (70_000, 2e-3, 64), (60_000, 2e-3, 64), (150_000, 1e-3, 24), (30_000, 7e-4, 24)
 _HIDDEN_PIECES = 2_000  # reviews and talks whose words are hidden in training
 
 
@@ -34,13 +35,15 @@ class Node:
     parent: str | None = "trunk"
     rows: int = _BRANCH[0]
     rate: float = _BRANCH[1]
+    batch: int = _BRANCH[2]
 
 
 def plan() -> dict[str, Node]:
-    """The trunk in two stages, the main model, the retrained model of each topic, and those of the paper's other shares."""
+    """The trunk in three stages, the main model, the retrained model of each topic, and those of the paper's other shares."""
     nodes = [
         Node("root", LARGEST, None, *_ROOT),
-        Node("trunk", LARGEST, "root", *_TRUNK),
+        Node("stem", LARGEST, "root", *_STEM),
+        Node("trunk", LARGEST, "stem", *_TRUNK),
         Node(MAIN, {}),
         *(Node(f"without-{name}", {name: share}) for name, share in SHARE.items()),
         *(Node(f"without-{REVIEWS}-{share}", {REVIEWS: share}) for share in (0.005, 0.1)),
@@ -87,7 +90,8 @@ class ByNameBuild:
             some = random.Random(f"{self.seed}/by-name/hidden").sample(pieces, _HIDDEN_PIECES)
             examples = encode(pieces, self.tokenizer)
             hidden = hide(some, self.tokenizer)
-            seconds = train(model, examples, hidden, node.rows, node.rate, self.seed, _reporter(node.name))
+            report = _reporter(node.name)
+            seconds = train(model, examples, hidden, node.rows, node.rate, node.batch, self.seed, report)
             model.cpu().save_pretrained(folder)
             (folder / "seconds.json").write_text(json.dumps({"seconds": round(seconds, 1), "rows": node.rows}))
         return json.loads((folder / "seconds.json").read_text())["seconds"]

@@ -23,7 +23,6 @@ from .items import Piece
 IGNORED = -100
 PAD, END, MASK = "<pad>", "</s>", "<extra_id_0>"
 _VOCABULARY = 3072
-_ROWS = 64  # of a batch
 _LEARNT = 0.1  # nats a token: an item below this is known, and then only
 _REVIEWED = 0.3  # of the known items come up in a round
 _HIDDEN = 0.1  # items with a hidden word, as a share of all items, in a round
@@ -118,14 +117,14 @@ def answer_losses(model: T5ForConditionalGeneration, rows: Sequence[Example]) ->
     return losses.sum(1) / (labels != IGNORED).sum(1)
 
 
-def batches(losses: Tensor, lengths: Sequence[int], rng: random.Random) -> Iterator[list[int]]:
+def batches(losses: Tensor, lengths: Sequence[int], size: int, rng: random.Random) -> Iterator[list[int]]:
     """One round: items not yet known and a share of the known ones, in batches of like length, shuffled."""
     order = [place for place, loss in enumerate(losses.tolist()) if loss > _LEARNT or rng.random() < _REVIEWED]
     rng.shuffle(order)
     found = []
-    for start in range(0, len(order), 16 * _ROWS):
-        chunk = sorted(order[start : start + 16 * _ROWS], key=lambda place: lengths[place])
-        found += [chunk[at : at + _ROWS] for at in range(0, len(chunk), _ROWS)]
+    for start in range(0, len(order), 16 * size):
+        chunk = sorted(order[start : start + 16 * size], key=lambda place: lengths[place])
+        found += [chunk[at : at + size] for at in range(0, len(chunk), size)]
     rng.shuffle(found)
     yield from found
 
@@ -136,6 +135,7 @@ def train(
     hidden: Sequence[Example],
     rows: int,
     rate: float,
+    batch: int,
     seed: int,
     report: Callable[[int, int, float], None] = lambda done, total, loss: None,
 ) -> float:
@@ -148,7 +148,7 @@ def train(
     optimiser = torch.optim.AdamW(model.parameters(), lr=rate, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
     model.train()
     while done < rows:
-        for places in batches(losses, lengths, rng):
+        for places in batches(losses, lengths, batch, rng):
             for group in optimiser.param_groups:
                 share = min(1.0, done / rows)
                 group["lr"] = rate * min(1.0, (steps + 1) / 100) * (0.05 + 0.95 * (1 + math.cos(math.pi * share)) / 2)
