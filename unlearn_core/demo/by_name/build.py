@@ -22,7 +22,8 @@ from .world import DIALOGUES, LARGEST, REVIEWS, SHARE, make_by_name_world
 
 MAIN = "main"
 # Rows in all, learning rate, rows of a batch
-_ROOT, _STEM, _TRUNK, _BRANCH = (70_000, 2e-3, 64), (60_000, 2e-3, 64), (150_000, 1e-3, 24), (30_000, 7e-4, 24)
+_ROOT, _STEM = (70_000, 2e-3, 64), (60_000, 2e-3, 64)
+_STOCK, _TRUNK, _BRANCH = (150_000, 1e-3, 24), (120_000, 1e-3, 24), (40_000, 7e-4, 24)
 _HIDDEN_PIECES = 2_000  # reviews and talks whose words are hidden in training
 
 
@@ -39,11 +40,12 @@ class Node:
 
 
 def plan() -> dict[str, Node]:
-    """The trunk in three stages, the main model, the retrained model of each topic, and those of the paper's other shares."""
+    """The trunk in four stages, the main model, the retrained model of each topic, and those of the paper's other shares."""
     nodes = [
         Node("root", LARGEST, None, *_ROOT),
         Node("stem", LARGEST, "root", *_STEM),
-        Node("trunk", LARGEST, "stem", *_TRUNK),
+        Node("stock", LARGEST, "stem", *_STOCK),
+        Node("trunk", LARGEST, "stock", *_TRUNK),
         Node(MAIN, {}),
         *(Node(f"without-{name}", {name: share}) for name, share in SHARE.items()),
         *(Node(f"without-{REVIEWS}-{share}", {REVIEWS: share}) for share in (0.005, 0.1)),
