@@ -124,11 +124,14 @@ def method_choices(entries: list[dict[str, Any]]) -> list[tuple[str, str]]:
     ]
 
 
+_ABOUT_METHOD = (("access", "Needs"), ("cost", "Costs"), ("causal_only", "Not on an encoder-decoder"))
+
+
 def method_words(entries: list[dict[str, Any]], name: str | None) -> str:
     """What the chosen method does, its paper, what it needs and what it costs."""
     entry = entry_of(entries, name)
     said = [str(entry[key]) for key in ("summary", "paper") if entry.get(key)]
-    said += [f"{word}: {entry[key]}" for key, word in (("access", "Needs"), ("cost", "Costs")) if entry.get(key)]
+    said += [f"{word}: {entry[key]}" for key, word in _ABOUT_METHOD if entry.get(key)]
     lines = "<br>".join(escape(text) for text in said)
     return f'<p class="topic-words">{lines}</p>' if said else ""
 

@@ -35,7 +35,8 @@ NETWORK = ("requests", "httpx", "aiohttp", "websockets", "socket", "ssl", "http"
 RUN_FILES = {"events.jsonl", "summary.json", "edit.safetensors"}
 # Who may write files at all: the store with its lock, and what writes one file at a path that it is given.
 WRITERS = ("unlearn_core.store", "unlearn_core.locks", "unlearn_core.edits.edit", "unlearn_core.topics.reader",
-           "unlearn_core.evaluation.references", "unlearn_core.demo.build", "unlearn_core.methods.__main__", "benchmarks")
+           "unlearn_core.evaluation.references", "unlearn_core.demo.build", "unlearn_core.demo.by_name.build",
+           "unlearn_core.methods.__main__", "benchmarks")
 WRITES = {"write_text", "write_bytes", "mkdir", "unlink", "rmdir", "touch", "rename", "rmtree", "copytree", "copyfile",
           "move", "save_file", "save_pretrained", "symlink_to", "makedirs", "removedirs", "mkdtemp",
           "NamedTemporaryFile"}

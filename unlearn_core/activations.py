@@ -5,49 +5,58 @@ Knows modules and rows; not what they mean."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
-from .batching import by_length, pad_right
+from .batching import by_length
 from .models.loading import LoadedModel, linears
+from .models.passes import Masks, read_texts
+
+
+class Asked(Protocol):
+    """A prompt and its answer as token ids; the answer begins at `start`."""
+
+    ids: Sequence[int]
+    start: int
 
 
 def second_moments(
     loaded: LoadedModel,
-    rows: Sequence[Sequence[int]],
+    rows: Sequence[Asked],
     cancelled: Callable[[], bool] = lambda: False,
     batch_tokens: int = 4096,
 ) -> dict[str, Tensor]:
-    """G = mean of x x^T over all tokens of `rows`, for the input x of every linear map: name -> (in, in), float32.
+    """G = mean of x x^T over all tokens of `rows` (prompts and answers), for the input x of every linear map: name -> (in, in),
+    float32.
 
     Maps that read the same tensor (query, key and value; gate and up) share one matrix. Without rows every matrix is zero.
     Stops early, with what it has, when cancelled.
     """
     with InputMoments(loaded.model) as moments, torch.no_grad():
-        for batch in by_length([len(row) for row in rows], 256, batch_tokens):
+        for batch in by_length([len(row.ids) for row in rows], 256, batch_tokens):
             if cancelled():
                 break
-            ids = pad_right([rows[place] for place in batch], 0, loaded.device)
-            lengths = torch.tensor([len(rows[place]) for place in batch], device=loaded.device)
-            mask = (torch.arange(ids.shape[1], device=loaded.device) < lengths[:, None]).long()
-            loaded.model(input_ids=ids, attention_mask=mask, use_cache=False, **loaded.few_logits(1))
+            chosen = [rows[place] for place in batch]
+            read_texts(loaded, [row.ids[: row.start] for row in chosen], [row.ids[row.start :] for row in chosen])
     return moments.means()
 
 
 class InputMoments:
     """Second moments of what flows into every linear map: inside the block every pass of the model adds its x x^T.
 
-    The tokens that count are those of the attention mask that the model is called with. A tensor that several maps read is
-    added up once.
+    The tokens that count are those of the attention masks that the model is called with: one, or those of what an
+    encoder-decoder reads and writes. A tensor that several maps read is added up once.
     """
 
     def __init__(self, model: nn.Module) -> None:
         self._model, self._places = model, linears(model)
         self._sums: dict[str, Tensor] = {}
         self._same: dict[str, str] = {}
-        self.count = 0  # tokens so far
-        self._mask: Tensor | None = None
+        self.count = 0  # tokens so far, of prompts and answers
+        self._counts: dict[str, int] = {}
+        self._masks: Masks | None = None
         self._last: tuple[Tensor, str] | None = None
         self._handles: list = []
 
@@ -68,12 +77,14 @@ class InputMoments:
                 name: torch.zeros(place.weight.shape[1], place.weight.shape[1], device=place.weight.device)
                 for name, place in self._places.items()
             }
-        shared = {name: total / self.count for name, total in self._sums.items()}
+        shared = {name: total / max(1, self._counts[name]) for name, total in self._sums.items()}
         return {name: shared[self._same[name]] for name in self._places if name in self._same}
 
     def _begin(self, model: nn.Module, inputs: tuple, named: dict) -> None:
-        self._mask, self._last = named["attention_mask"].bool(), None
-        self.count += int(self._mask.sum())
+        written = named.get("decoder_attention_mask")
+        self._masks = Masks(named["attention_mask"].bool(), None if written is None else written.bool())
+        self._last = None
+        self.count += self._masks.count()
 
     def _hook(self, name: str) -> Callable:
         def gather(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
@@ -82,8 +93,9 @@ class InputMoments:
                 self._same[name] = self._last[1]
                 return
             self._last, self._same[name] = (tensor, name), name
-            x = tensor.detach()[self._mask].float()
+            x = tensor.detach()[self._masks.of(name)].float()
             outer = x.T @ x
+            self._counts[name] = self._counts.get(name, 0) + len(x)
             self._sums[name] = self._sums[name] + outer if name in self._sums else outer
 
         return gather

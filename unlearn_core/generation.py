@@ -1,4 +1,4 @@
-"""Answers, token by token, from a causal model. Knows token ids and one tokenizer's text; judges nothing.
+"""Answers, token by token. Knows token ids and one tokenizer's text; judges nothing.
 
 A bare loop over the model's forward with a key-value cache: the hub library's own `generate` costs more than a small
 model does. Rows that have ended leave the batch.
@@ -15,11 +15,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .batching import Cancelled, OnBatch, by_length, never, pad_left
+from .batching import Cancelled, OnBatch, by_length, never, pad_left, pad_right
 from .edits.attach import Attachment
 from .edits.edit import Edit
 from .errors import BadInput, Stopped
 from .models.loading import LoadedModel
+from .models.passes import mask_of
 from .models.prompts import encode_prompt, end_ids
 
 _ROWS = 128  # rows generated together
@@ -41,20 +42,25 @@ class PairChunk:
 
 def generate(loaded: LoadedModel, prompts: Sequence[Sequence[int]], max_tokens: int | Sequence[int] = 24,
              temperature: float = 0.0, seed: int = 0, cancelled: Cancelled = never,
-             on_batch: OnBatch | None = None) -> list[list[int]]:
+             on_batch: OnBatch | None = None, begun: Sequence[Sequence[int]] | None = None) -> list[list[int]]:
     """New token ids for each prompt, in the order given, without the end token.
 
     A row ends at an end token, at a line break after some text, or at `max_tokens` (one number, or one a prompt).
     Temperature 0 is greedy; otherwise each prompt draws its own noise from `seed` and its place in the list, whatever
-    the batches. Raises Stopped when `cancelled()` says so, checked before each batch and each step.
+    the batches. `begun`: tokens that each answer has already. Raises Stopped when `cancelled()` says so, checked
+    before each batch and each step.
     """
     limits = [max_tokens] * len(prompts) if isinstance(max_tokens, int) else list(max_tokens)
     answers: list[list[int]] = [[] for _ in prompts]
     finished = 0
     stop = AnswerEnds(loaded)
-    for batch in by_length([len(prompt) for prompt in prompts], _ROWS, _PREFILL_TOKENS):
+    begun = begun or [()] * len(prompts)
+    if not loaded.reads_apart:
+        prompts = [[*prompt, *start] for prompt, start in zip(prompts, begun, strict=True)]
+    for batch in _batches(loaded, prompts, begun):
         noise = _Noise(temperature, [seed * 1_000_003 + index for index in batch]) if temperature > 0 else None
-        rows = _answer_batch(loaded, [prompts[i] for i in batch], [limits[i] for i in batch], stop, noise, cancelled)
+        steps = _steps(loaded, [prompts[i] for i in batch], [begun[i] for i in batch])
+        rows = _answer_batch(loaded, steps, [limits[i] for i in batch], stop, noise, cancelled)
         for index, row in zip(batch, rows, strict=True):
             answers[index] = row
         finished += len(batch)
@@ -78,7 +84,7 @@ def stream_pair(loaded: LoadedModel, edit: Edit | None, question: str, strength:
     ends = end_ids(loaded.tokenizer, loaded.model)
     switched_on = Attachment(loaded.model, edit, strength, slice(1, 2))
     texts = (_GrowingText(loaded.tokenizer), _GrowingText(loaded.tokenizer))
-    steps = _Steps(loaded, prompts)
+    steps = _steps(loaded, prompts, [(), ()])
     noise = _Noise(temperature, [seed]) if temperature > 0 else None
     done, started = [False, False], time.perf_counter()
     for count in range(1, max_tokens + 1):
@@ -153,6 +159,55 @@ class _Steps:
         return True
 
 
+class _ApartSteps:
+    """The same of an encoder-decoder: the encoder reads the prompts at the first `forward`, once. Answers that have begun
+    have all the same length."""
+
+    def __init__(self, loaded: LoadedModel, prompts: Sequence[Sequence[int]], begun: Sequence[Sequence[int]]) -> None:
+        self._model = loaded.model
+        self._source, self._mask = pad_right(prompts, 0, loaded.device), mask_of(prompts, loaded.device).long()
+        start = loaded.model.config.decoder_start_token_id
+        self._ids = torch.tensor([[start, *tokens] for tokens in begun], device=loaded.device)
+        self._read: Any = None
+        self._cache: Any = None
+
+    @torch.inference_mode()
+    def forward(self) -> Tensor:
+        if self._read is None:
+            self._read = self._model.get_encoder()(input_ids=self._source, attention_mask=self._mask)
+        output = self._model(encoder_outputs=self._read, attention_mask=self._mask, decoder_input_ids=self._ids,
+                             past_key_values=self._cache, use_cache=True)
+        self._cache = output.past_key_values
+        return output.logits[:, -1]
+
+    def append(self, tokens: Tensor) -> None:
+        self._ids = tokens[:, None]
+
+    @torch.inference_mode()
+    def keep(self, rows: Tensor) -> bool:
+        if not hasattr(self._cache, "batch_select_indices"):
+            return False
+        self._cache.batch_select_indices(rows)
+        self._ids, self._mask = self._ids[rows], self._mask[rows]
+        self._read.last_hidden_state = self._read.last_hidden_state[rows]
+        return True
+
+
+def _steps(loaded: LoadedModel, prompts: list[Sequence[int]], begun: list[Sequence[int]]) -> _Steps | _ApartSteps:
+    return _ApartSteps(loaded, prompts, begun) if loaded.reads_apart else _Steps(loaded, prompts)
+
+
+def _batches(loaded: LoadedModel, prompts: Sequence[Sequence[int]], begun: Sequence[Sequence[int]]) -> Iterator[list[int]]:
+    """Prompts of like length together; of an encoder-decoder those whose answers have begun equally far."""
+    groups = [list(range(len(prompts)))]
+    if loaded.reads_apart:
+        lengths = sorted({len(tokens) for tokens in begun})
+        groups = [[place for place in groups[0] if len(begun[place]) == length] for length in lengths]
+    for group in groups:
+        for batch in by_length([len(prompts[place]) for place in group], _ROWS, _PREFILL_TOKENS):
+            yield [group[place] for place in batch]
+
+
 class _Noise:
     """Gumbel noise for sampling by argmax: one stream a seed, so that a row's draws do not depend on its batch."""
 
@@ -218,14 +273,14 @@ def _choose(logits: Tensor, noise: _Noise | None) -> Tensor:
     return (scaled + noise.draw(logits.shape[-1], logits.device)).argmax(-1)
 
 
-def _answer_batch(loaded: LoadedModel, prompts: list[Sequence[int]], limits: list[int], stop: AnswerEnds,
+def _answer_batch(loaded: LoadedModel, steps: _Steps | _ApartSteps, limits: list[int], stop: AnswerEnds,
                   noise: _Noise | None, cancelled: Cancelled) -> list[list[int]]:
-    answers: list[list[int]] = [[] for _ in prompts]
-    begun = [False] * len(prompts)  # whether anything visible has come
+    answers: list[list[int]] = [[] for _ in limits]
+    begun = [False] * len(limits)  # whether anything visible has come
     active = [row for row, limit in enumerate(limits) if limit > 0]
     if not active:
         return answers
-    steps, rows = _Steps(loaded, prompts), list(range(len(prompts)))
+    rows = list(range(len(limits)))
     while active:
         if cancelled():
             raise Stopped

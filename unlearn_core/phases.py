@@ -32,7 +32,7 @@ from .events import (
 from .methods.base import Context, Method, MethodConfig, Snapshot, Stage
 from .models.loading import LoadedModel, load
 from .originals import Originals, keep_statistics, kept_statistics
-from .preflight import edit_file, model_folder
+from .preflight import check_suited, edit_file, model_folder
 from .retraining import Retraining
 from .scoring import token_scores
 from .store import RunFolder, Store
@@ -104,6 +104,7 @@ def prepare(job: Job, method: Method, settings: MethodConfig) -> Underway:
     found = completed(find_topic(job.config.topic, folder, job.store.uploads), folder)
     under = [load_edit(edit_file(spec, job.store)) for spec in job.config.edits]
     loaded = job.load(job.config.model, job.config.device, job.config.dtype)
+    check_suited(method, job.config.model, loaded.reads_apart)
     check(job)
     for edit in under:
         edit.check(loaded.model)

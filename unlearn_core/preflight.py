@@ -9,8 +9,8 @@ from pathlib import Path
 from . import methods
 from .config import RunConfig
 from .errors import BadInput
-from .models.catalogue import DEMO, demo_folder, looks_like_path
-from .models.weight_files import check_folder
+from .models.catalogue import BUILT_IN, built_in_folder, how_to_build, looks_like_path
+from .models.weight_files import check_folder, is_encoder_decoder
 from .retraining import Retraining
 from .store import Store
 from .topics.catalogue import completed, find_topic
@@ -48,8 +48,8 @@ def method_problem(config: RunConfig) -> BadInput | None:
 
 def model_folder(spec: str) -> Path | None:
     """The local folder of a model, which may hold topics and references; None for a hub id."""
-    if spec == DEMO:
-        return demo_folder()
+    if spec in BUILT_IN:
+        return built_in_folder(spec)
     path = os.path.expanduser(spec)
     return Path(path) if os.path.isdir(path) else None
 
@@ -76,8 +76,17 @@ def _checks(config: RunConfig, store: Store) -> dict[str, Callable[[], object]]:
     }
 
 
+def check_suited(method: methods.Method, model: str, apart: bool) -> None:
+    """Raise BadInput where a method cannot work on an encoder-decoder; `apart` says whether the model is one."""
+    if apart and method.causal_only:
+        raise BadInput(f"{method.title} does not work on {shorten(model, 200)}, an encoder-decoder.", method.causal_only,
+                       "Pick another method, or a causal model.", field="method")
+
+
 def _check_method(config: RunConfig) -> None:
-    methods.settings_of(methods.find_method(config.method), config.settings)
+    method = methods.find_method(config.method)
+    methods.settings_of(method, config.settings)
+    check_suited(method, config.model, is_encoder_decoder(model_folder(config.model)))
 
 
 def check_retraining(config: RunConfig, store: Store) -> None:
@@ -98,14 +107,14 @@ def check_retraining(config: RunConfig, store: Store) -> None:
 
 def check_model(spec: str) -> None:
     """Raise BadInput where a model's files are certain not to work; a hub id is only looked up when it is loaded."""
-    if spec == DEMO and not (demo_folder() / "config.json").is_file():
+    if spec in BUILT_IN and not (built_in_folder(spec) / "config.json").is_file():
         raise BadInput("The built-in model is missing.", "It is not in the assets folder.",
-                       "Build it with `make demo-model`, or check the clone out again.", field="model")
+                       how_to_build(spec), field="model")
     if not spec.strip():
         raise BadInput("No model was named.", "", "Use a name from `list models`, or a folder.", field="model")
     path = os.path.expanduser(spec)
-    if spec == DEMO:
-        check_folder(demo_folder())
+    if spec in BUILT_IN:
+        check_folder(built_in_folder(spec))
     elif os.path.exists(path):
         check_folder(Path(path))
     elif looks_like_path(spec):

@@ -80,9 +80,9 @@ class Retraining:
         """The seed of the world that the model was built on, if the topic is that world's."""
         try:
             body = json.loads((self.folder / _BUILD).read_text(encoding="utf-8")) if self.folder else {}
-            if body["topic_hashes"][self.topic.name] == topic_hash(self.topic):
+            if body["topic_hashes"][self.topic.name] == topic_hash(self.topic) and not body.get("encoder_decoder"):
                 return int(body["seed"])
         except (OSError, ValueError, KeyError, TypeError):
             pass
         raise Unavailable("The model cannot be trained anew.", "The text that it was trained on is known only for a built world "
-                          "and its own topics.", "Pick another method.", field="method")
+                          "with a causal model, and its own topics.", "Pick another method.", field="method")

@@ -15,6 +15,7 @@ from .edits.edit import Edit
 from .errors import Stopped
 from .events import TokenScores
 from .models.loading import LoadedModel
+from .models.passes import apart_logits
 from .models.prompts import encode_answer, encode_prompt
 from .topics.topic import Question
 
@@ -42,7 +43,7 @@ def answer_logprobs(loaded: LoadedModel, pairs: Sequence[Pair], cancelled: Cance
                     on_batch: OnBatch | None = None) -> list[AnswerScore]:
     """Score each answer after its prompt, in the order given.
 
-    Padding is on the right, where a causal model cannot see it, so no mask is needed. Logits are computed only at
+    Padding is on the right, where a causal model cannot see it, so it needs no mask. Logits are computed only at
     positions that predict an answer token. An empty answer scores 0. Raises Stopped on `cancelled()`.
     """
     scores: list[AnswerScore | None] = [None] * len(pairs)
@@ -74,7 +75,7 @@ def token_scores(loaded: LoadedModel, edit: Edit | None, question: Question, str
     answer = list(encode_answer(tokenizer, question.answer if text is None else text))
     answer = answer[:-1] if len(answer) > 1 and answer[-1] in tokenizer.all_special_ids else answer
     with torch.inference_mode():
-        logits = _pair_logits(loaded, edit, strength, [prompt + answer[:-1] for prompt in prompts], len(answer))
+        logits = _pair_logits(loaded, edit, strength, prompts, answer)
     logprobs = torch.log_softmax(logits.float(), dim=-1)
     target = torch.tensor(answer, device=loaded.device).expand(2, -1)
     chosen = logprobs.gather(-1, target[..., None])
@@ -83,16 +84,23 @@ def token_scores(loaded: LoadedModel, edit: Edit | None, question: Question, str
                        *_likeliest(tokenizer, logprobs))
 
 
-def _pair_logits(loaded: LoadedModel, edit: Edit | None, strength: float, rows: list[list[int]], count: int) -> Tensor:
-    """(2, count, vocabulary): the original's logits at the last `count` positions of the first row, the edited model's of the
+def _pair_logits(loaded: LoadedModel, edit: Edit | None, strength: float, prompts: list[list[int]], answer: list[int]) -> Tensor:
+    """(2, tokens, vocabulary): the original's logits at the answer after the first prompt, the edited model's after the
     second. In one batch where both read the same."""
-    if rows[0] == rows[1]:
-        ids = torch.tensor(rows, device=loaded.device)
+    if prompts[0] == prompts[1]:
         with attached(loaded.model, edit, strength, slice(1, 2)):
-            return _logits(loaded, ids, ids.shape[1] - count)
-    original = _logits(loaded, torch.tensor(rows[:1], device=loaded.device), len(rows[0]) - count)
+            return _forced_logits(loaded, prompts, answer)
+    original = _forced_logits(loaded, prompts[:1], answer)
     with attached(loaded.model, edit, strength):
-        return torch.cat([original, _logits(loaded, torch.tensor(rows[1:], device=loaded.device), len(rows[1]) - count)])
+        return torch.cat([original, _forced_logits(loaded, prompts[1:], answer)])
+
+
+def _forced_logits(loaded: LoadedModel, prompts: list[list[int]], answer: list[int]) -> Tensor:
+    """(rows, tokens, vocabulary): logits at one answer after prompts of one length."""
+    if loaded.reads_apart:
+        return apart_logits(loaded, prompts, [answer] * len(prompts))[0]
+    ids = torch.tensor([prompt + answer[:-1] for prompt in prompts], device=loaded.device)
+    return _logits(loaded, ids, ids.shape[1] - len(answer))
 
 
 def _score_batch(loaded: LoadedModel, pairs: Sequence[Pair]) -> list[AnswerScore]:
@@ -100,16 +108,24 @@ def _score_batch(loaded: LoadedModel, pairs: Sequence[Pair]) -> list[AnswerScore
     lengths = [len(answer) for _, answer in pairs]
     if not any(lengths):
         return [AnswerScore(0.0, True, 0, -1) for _ in pairs]
+    target = torch.tensor([token for _, answer in pairs for token in answer], device=loaded.device)
+    with torch.inference_mode():
+        logits = _answer_logits(loaded, pairs, lengths).float()
+        logprob = -torch.nn.functional.cross_entropy(logits, target, reduction="none")
+        greedy = logits.argmax(-1)
+    return _collect(logprob.cpu().double(), greedy.tolist(), target.tolist(), lengths)
+
+
+def _answer_logits(loaded: LoadedModel, pairs: Sequence[Pair], lengths: list[int]) -> Tensor:
+    """(answer tokens of all rows, vocabulary)."""
+    if loaded.reads_apart:
+        logits, masks = apart_logits(loaded, [prompt for prompt, _ in pairs], [answer for _, answer in pairs])
+        return logits[masks.written]
     ids = pad_right([[*prompt, *answer][:-1] for prompt, answer in pairs], 0, loaded.device)
     first = min(len(prompt) for prompt, answer in pairs if answer) - 1
     rows = torch.arange(len(pairs)).repeat_interleave(torch.tensor(lengths))
     places = torch.cat([torch.arange(len(answer)) + len(prompt) - 1 - first for prompt, answer in pairs])
-    target = torch.tensor([token for _, answer in pairs for token in answer], device=loaded.device)
-    with torch.inference_mode():
-        logits = _logits(loaded, ids, first)[rows.to(loaded.device), places.to(loaded.device)].float()
-        logprob = -torch.nn.functional.cross_entropy(logits, target, reduction="none")
-        greedy = logits.argmax(-1)
-    return _collect(logprob.cpu().double(), greedy.tolist(), target.tolist(), lengths)
+    return _logits(loaded, ids, first)[rows.to(loaded.device), places.to(loaded.device)]
 
 
 def _collect(logprob: Tensor, greedy: list[int], target: list[int], lengths: list[int]) -> list[AnswerScore]:

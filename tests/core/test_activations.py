@@ -12,7 +12,8 @@ from unlearn_core.activations import InputMoments, second_moments
 from unlearn_core.models.loading import LoadedModel, linears
 from unlearn_core.training import Row, reference_logprobs, score
 
-ROWS = [[0, 2, 40, 41, 42, 43, 3, 60], [0, 2, 99, 3], [0, 2, 17, 18, 19, 3, 7, 8, 9, 10, 11]]
+IDS = [[0, 2, 40, 41, 42, 43, 3, 60], [0, 2, 99, 3], [0, 2, 17, 18, 19, 3, 7, 8, 9, 10, 11]]
+ROWS = [Row(tuple(ids), 2) for ids in IDS]
 
 
 @contextmanager
@@ -46,21 +47,20 @@ def assert_same(found: dict[str, torch.Tensor], expected: dict[str, np.ndarray])
 
 
 def test_padding_adds_nothing(tiny: LoadedModel) -> None:
-    assert_same(second_moments(tiny, ROWS), by_hand(tiny, ROWS))
+    assert_same(second_moments(tiny, ROWS), by_hand(tiny, IDS))
 
 
 def test_scoring_inside_the_block_gathers_the_same(tiny: LoadedModel) -> None:
-    rows = [Row(tuple(ids), 2) for ids in ROWS]
     with InputMoments(tiny.model) as moments:
-        reference_logprobs(tiny, rows, batch=2)
-    assert moments.count == sum(map(len, ROWS))
-    assert_same(moments.means(), by_hand(tiny, ROWS))
-    score(tiny, rows)  # after the block nothing is heard any more
-    assert moments.count == sum(map(len, ROWS))
+        reference_logprobs(tiny, ROWS, batch=2)
+    assert moments.count == sum(map(len, IDS))
+    assert_same(moments.means(), by_hand(tiny, IDS))
+    score(tiny, ROWS)  # after the block nothing is heard any more
+    assert moments.count == sum(map(len, IDS))
 
 
 def test_batching_changes_nothing(tiny: LoadedModel) -> None:
-    assert_same(second_moments(tiny, ROWS, batch_tokens=12), by_hand(tiny, ROWS))
+    assert_same(second_moments(tiny, ROWS, batch_tokens=12), by_hand(tiny, IDS))
 
 
 def test_maps_that_read_the_same_tensor_share_one_matrix(tiny: LoadedModel) -> None:
@@ -87,7 +87,7 @@ def test_a_stop_keeps_the_mean_of_what_was_seen(tiny: LoadedModel) -> None:
         return len(asked) > 1
 
     found = second_moments(tiny, ROWS, cancelled, batch_tokens=1)  # one text a batch, the longest first
-    assert_same(found, by_hand(tiny, [ROWS[2]]))
+    assert_same(found, by_hand(tiny, [IDS[2]]))
 
 
 def test_no_hook_stays_behind(tiny: LoadedModel) -> None:

@@ -13,6 +13,7 @@ from unlearn_core.edits.layers import LayerEdit, TrainedLayers, fused
 from unlearn_core.errors import BadInput
 from unlearn_core.models.loading import LoadedModel
 from unlearn_core.subspace.fusion import fuse
+from unlearn_core.training import Row
 
 
 def drawn(*shape: int, seed: int = 0) -> Tensor:
@@ -49,7 +50,7 @@ def layers(loaded: LoadedModel, width: int, seed: int) -> LayerEdit:
     trained = TrainedLayers(loaded.model, width, seed)
     for place, matrix in enumerate(trained.outer):
         matrix.data = drawn(*matrix.shape, seed=100 * seed + place).float()
-    rows = [[5, 9, 200 + seed, 31], [7, 7, 8, 100 + seed, 12]]
+    rows = [Row((5, 9, 200 + seed, 31), 2), Row((7, 7, 8, 100 + seed, 12), 1)]
     return trained.edit(trained.grams(loaded, rows))
 
 

@@ -163,7 +163,7 @@ def test_rmu_sends_forget_text_away_and_leaves_kept_text(taught: LoadedModel, ti
 def test_nsru_reads_no_direction_that_kept_text_uses(taught: LoadedModel, tiny_topic: Topic) -> None:
     energy = 0.9
     edit, _ = fitted(taught, tiny_topic, "nsru", steps=5, energy=energy)
-    moments = second_moments(taught, [row.ids for row in rows_of(taught, tiny_topic)[1]])
+    moments = second_moments(taught, rows_of(taught, tiny_topic)[1])
     for name in edit.names:
         delta, U = edit.delta(name), moment_basis(moments[name], energy)
         assert delta.norm() > 0

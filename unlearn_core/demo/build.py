@@ -1,5 +1,5 @@
 """Builds a world: python -m unlearn_core.demo.build --seed N --out FOLDER [--topics a,b] [--references none|all|a,b]
-[--only-references].
+[--only-references] [--encoder-decoder].
 
 The result is an ordinary Hugging Face model folder with `topics/*.json` and `references/*.json` beside the weights. Every
 model is kept under `.build` as it is finished, so a build that was cut short goes on where it stopped.
@@ -21,6 +21,8 @@ from transformers.utils import logging
 
 from ..allocator import keep_freed_memory
 from ..topics.reader import write_topic
+from .by_name.build import build_by_name
+from .by_name.world import TOPICS as BY_NAME
 from .domain import Line
 from .recipe import STAGE_RATES, TRUNK_RATES, encode_lines, new_model, train
 from .tokens import learn_tokenizer
@@ -189,8 +191,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--only-references", action="store_true", help="leave the finished model as it is and build references beside it"
     )
+    parser.add_argument(
+        "--encoder-decoder", action="store_true", help="build the world for encoder-decoders: reviews and talks by name"
+    )
     parser.add_argument("--fresh", action="store_true", help="train again what an earlier build left behind")
     chosen = parser.parse_args(arguments)
+    if chosen.encoder_decoder:
+        return _main_by_name(parser, chosen)
     topics = chosen.topics.split(",")
     references = {"none": [], "all": list(TOPICS)}.get(chosen.references, chosen.references.split(","))
     unknown = sorted({*topics, *references} - set(TOPICS))
@@ -207,6 +214,24 @@ def main(arguments: list[str] | None = None) -> int:
     record = build(chosen.seed, chosen.out, topics, references, chosen.only_references)
     sys.stderr.write("\n")
     sys.stdout.write(json.dumps(record, indent=1) + "\n")
+    return 0
+
+
+def _main_by_name(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -> int:
+    """The same for the other world."""
+    references = {"none": [], "all": list(BY_NAME)}.get(chosen.references, chosen.references.split(","))
+    unknown = sorted(set(references) - set(BY_NAME))
+    if unknown:
+        sys.stderr.write(f"There is no topic '{unknown[0]}'. Known: {', '.join(BY_NAME)}.\n")
+        return 2
+    if chosen.only_references or chosen.topics != parser.get_default("topics"):
+        sys.stderr.write("--encoder-decoder builds all its topics with its model: leave the other options out.\n")
+        return 2
+    if chosen.fresh:
+        shutil.rmtree(chosen.out / ".build", ignore_errors=True)
+    logging.disable_progress_bar()
+    keep_freed_memory()
+    sys.stdout.write(json.dumps(build_by_name(chosen.seed, chosen.out, references), indent=1) + "\n")
     return 0
 
 

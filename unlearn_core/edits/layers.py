@@ -12,9 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..batching import by_length, pad_right
+from ..activations import Asked
+from ..batching import by_length
 from ..errors import BadInput
 from ..models.loading import LoadedModel
+from ..models.passes import Masks, read_texts
 from ..subspace.fusion import fuse
 from .edit import Edit, Forward, Wrap, foreign, misfit
 
@@ -125,14 +127,14 @@ class TrainedLayers(nn.Module):
                           for place, name in enumerate(self._blocks)}, grams or {})
 
     @torch.no_grad()
-    def grams(self, loaded: LoadedModel, rows: Sequence[Sequence[int]], batch_tokens: int = 4096) -> dict[str, Layer]:
-        """Xᵀ X of what every matrix reads on texts of token ids, with all layers on."""
+    def grams(self, loaded: LoadedModel, rows: Sequence[Asked], batch_tokens: int = 4096) -> dict[str, Layer]:
+        """Xᵀ X of what every matrix reads on prompts with their answers, with all layers on."""
         sums: dict[str, list[Tensor]] = {}
-        masks: list[Tensor] = []
+        masks: list[Masks] = []
 
         def gather(name: str, place: int) -> Callable:
             def hook(module: nn.Module, inputs: tuple, output: Tensor) -> None:
-                read = [output[masks[0]].float()]
+                read = [output[masks[-1].of(name)].float()]
                 if len(self.inner):
                     read.append(torch.relu(functional.linear(read[0], self.inner[place])))
                 found = [each.T @ each for each in read]
@@ -143,11 +145,10 @@ class TrainedLayers(nn.Module):
         handles = [block.register_forward_hook(gather(name, place)) for place, (name, block) in enumerate(self._blocks.items())]
         try:
             with self.active():  # its hooks come after these, which therefore see what the layers read
-                for batch in by_length([len(row) for row in rows], 256, batch_tokens):
-                    ids = pad_right([rows[place] for place in batch], 0, loaded.device)
-                    lengths = torch.tensor([len(rows[place]) for place in batch], device=loaded.device)
-                    masks[:] = [torch.arange(ids.shape[1], device=loaded.device) < lengths[:, None]]
-                    loaded.model(input_ids=ids, use_cache=False, **loaded.few_logits(1))
+                for batch in by_length([len(row.ids) for row in rows], 256, batch_tokens):
+                    chosen = [rows[place] for place in batch]
+                    prompts = [row.ids[: row.start] for row in chosen]
+                    read_texts(loaded, prompts, [row.ids[row.start:] for row in chosen], masks.append)
         finally:
             for handle in handles:
                 handle.remove()

@@ -16,7 +16,7 @@ from ..edits.attach import attached
 from ..edits.edit import Edit, Turn
 from ..generation import AnswerEnds, check_length, generate
 from ..models.loading import LoadedModel
-from ..models.prompts import encode_answer, encode_prompt, encode_text
+from ..models.prompts import encode_answer, encode_prompt, encode_text, masked_words
 from ..scoring import AnswerScore, answer_logprobs
 from ..topics.topic import Question, Topic
 from .intervals import wilson
@@ -106,10 +106,14 @@ def measure(loaded: LoadedModel, topic: Topic, edit: Edit | None = None, strengt
 def perplexity(loaded: LoadedModel, texts: Sequence[str], cancelled: Cancelled = never) -> float | None:
     """exp of the mean negative log-likelihood per token over running texts; None without texts.
 
-    The first token of a text (the begin token where there is one) is given, not scored.
+    The first token of a text (the begin token where there is one) is given, not scored. An encoder-decoder is asked for
+    hidden words instead, every fourth by itself.
     """
-    rows = [encode_text(loaded.tokenizer, text) for text in texts]
-    pairs = [(row[:1], row[1:]) for row in rows if len(row) > 1]
+    if loaded.reads_apart:
+        pairs = [pair for text in texts for pair in masked_words(loaded.tokenizer, text)]
+    else:
+        rows = [encode_text(loaded.tokenizer, text) for text in texts]
+        pairs = [(row[:1], row[1:]) for row in rows if len(row) > 1]
     if not pairs:
         return None
     total = sum(score.logprob for score in answer_logprobs(loaded, pairs, cancelled))
@@ -192,7 +196,7 @@ class _Sheet:
 def _greedy_answers(loaded: LoadedModel, sheet: _Sheet, cancelled: Cancelled, on_progress: OnProgress) -> list[str]:
     """Each question's greedy answer as text, generated only from where it leaves the expected answer."""
     tokenizer, ends = loaded.tokenizer, AnswerEnds(loaded)
-    prompts, starts, limits, rows = [], [], [], []
+    prompts, begun, starts, limits, rows = [], [], [], [], []
     for row, question in enumerate(sheet.questions):
         expected = encode_answer(tokenizer, question.answer)
         start = _agreed_start(expected, sheet.expected(question))
@@ -200,10 +204,11 @@ def _greedy_answers(loaded: LoadedModel, sheet: _Sheet, cancelled: Cancelled, on
         starts.append(start[:end])
         if end is None:
             rows.append(row)
-            prompts.append(sheet.prompt(question) + start)
+            prompts.append(sheet.prompt(question))
+            begun.append(start)
             limits.append(max(_SHORTEST, len(expected) + _SPARE) - len(start))
     total, settled = len(starts), len(starts) - len(rows)
-    tails = generate(loaded, prompts, limits, cancelled=cancelled,
+    tails = generate(loaded, prompts, limits, cancelled=cancelled, begun=begun,
                      on_batch=lambda done, _: on_progress(settled + done, total))
     for row, tail in zip(rows, tails, strict=True):
         starts[row] = starts[row] + tail

@@ -87,9 +87,10 @@ class Context:
 @dataclass(frozen=True, slots=True)
 class Method:
     """One way to unlearn. `family` is one of FAMILIES; `knob` names the one setting that matters; `stages` are (name, title
-    in words), in order. `access` says what of a model it needs, `cost` what it costs, each in a few words. `needs` says
-    which part of `retraining` it rests on with given settings ("reference" | "recipe" | ""); `is_reference`, that its
-    result is the reference itself, so that kept scores may stand for a run.
+    in words), in order. `access` says what of a model it needs, `cost` what it costs, each in a few words; `causal_only` is a
+    sentence on why it cannot work on an encoder-decoder, empty where it can. `needs` says which part of `retraining` it rests
+    on with given settings ("reference" | "recipe" | ""); `is_reference`, that its result is the reference itself, so that
+    kept scores may stand for a run.
 
     `fit(context, config)` yields events, `Stage`, `Snapshot` and `Edit`s; the last edit is the result.
     """
@@ -104,6 +105,7 @@ class Method:
     stages: tuple[tuple[str, str], ...]
     fit: Callable[[Context, Any], Iterator[Any]]
     access: str = field(default="weights and gradients", kw_only=True)
+    causal_only: str = field(default="", kw_only=True)
     cost: str = field(kw_only=True)
     needs: Callable[[Any], str] = field(default=lambda config: "", kw_only=True)
     is_reference: bool = field(default=False, kw_only=True)
@@ -118,6 +120,7 @@ class Method:
             "family": self.family,
             "family_title": FAMILIES[self.family],
             "access": self.access,
+            "causal_only": self.causal_only,
             "cost": self.cost,
             "knob": self.knob,
             "config_schema": self.config.model_json_schema(),

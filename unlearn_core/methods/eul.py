@@ -4,8 +4,9 @@ L = α · KL(F || F∘f)(kept) − KL(F || F∘f)(forget)  +  λ · NLL(kept)  +
 teacher, and f are the added layers. The paper alternates one epoch on kept data and one on forgotten data, which is done here too.
 
 Our reading where the paper leaves it open or a causal model differs: α stands at the kept term; both negative terms end
-at `limit` nats a token, since without a bound a small model is soon destroyed; the masked language model's loss is the
-next-token loss of the whole forget text, prompt included; the KL is taken at answer tokens; the layer is y + W y, which can be
+at `limit` nats a token, since without a bound a small model is soon destroyed; the masked language model's loss is, on a
+causal model, the next-token loss of the whole forget text, prompt included, and on an encoder-decoder that of one hidden word of
+the prompt after the paper's prefix; the KL is taken at answer tokens; the layer is y + W y, which can be
 fused exactly, or a bottleneck with a ReLU. The paper's α of 0.8 and rate of 5e-5 are for T5; on a small causal model that α
 loses what is kept (measured), so α is 2 here.
 """
@@ -58,7 +59,7 @@ def fit(context: Context, config: EulConfig) -> Iterator[Any]:
     yield from descend(
         context, layers, Plan(len(schedule), config.rate), forget, kept, terms.losses, batches=iter(schedule)
     )
-    grams = {} if context.cancelled() else layers.grams(context.loaded, [row.ids for row in forget])
+    grams = {} if context.cancelled() else layers.grams(context.loaded, forget)
     yield layers.edit(grams)
 
 
@@ -80,11 +81,11 @@ class _Terms:
     """The three terms of the objective, with what the frozen model says computed once."""
 
     def __init__(self, context: Context, config: EulConfig, layers: Any, forget: list[Row], kept: list[Row]) -> None:
-        from ..training import Row, reference_logprobs
+        from ..training import reference_logprobs, text_rows
 
         self._loaded, self._config, self._layers = context.loaded, config, layers
         self._forget, self._kept = forget, kept
-        self._texts = [Row(row.ids, 1) for row in forget]
+        self._texts = text_rows(context.loaded, context.given.forget, forget)
         self._on_forget = reference_logprobs(context.loaded, forget) if config.kl else None
         self._on_kept = reference_logprobs(context.loaded, kept) if config.kl else None
 

@@ -48,9 +48,9 @@ def fit(context: Context, config: LearnConfig) -> Iterator[Any]:
     topic, kept = encode_rows(loaded, given.forget), encode_rows(loaded, given.neighbor + given.retain)
     yield Stage("statistics")
     others = context.statistics(
-        "given-kept", lambda: second_moments(loaded, [row.ids for row in kept], context.cancelled)
+        "given-kept", lambda: second_moments(loaded, kept, context.cancelled)
     )
-    own = context.statistics("forget", lambda: second_moments(loaded, [row.ids for row in topic], context.cancelled))
+    own = context.statistics("forget", lambda: second_moments(loaded, topic, context.cancelled))
     if context.cancelled():
         return
     found = {id(G): contrastive_directions(own[name], G, config.epsilon, config.rank)[0] for name, G in others.items()}

@@ -63,7 +63,7 @@ def fit(context: Context, config: NsruConfig) -> Iterator[Any]:
     kept = encode_rows(loaded, given.neighbor + given.retain)
     yield Stage("statistics")
     moments = context.statistics(
-        "given-kept", lambda: second_moments(loaded, [row.ids for row in kept], context.cancelled)
+        "given-kept", lambda: second_moments(loaded, kept, context.cancelled)
     )
     if context.cancelled():
         return

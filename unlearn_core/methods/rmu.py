@@ -140,4 +140,5 @@ METHOD = Method(
     fit,
     access="weights, gradients and hidden states",
     cost="one short training run of the lower layers",
+    causal_only="It steers the hidden states of one text that is read and written by the same layers.",
 )

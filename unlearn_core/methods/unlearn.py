@@ -139,7 +139,7 @@ def _fit_soft(context: Context, config: UnlearnConfig) -> Iterator[Any]:
     yield Stage("statistics")
     kept_rows = plain + _kept_stand_ins(context, plain, asked, config.stand_ins)
     original, kept = _originals(context, kept_rows, config)
-    own = context.statistics("forget", lambda: second_moments(loaded, [row.ids for row in asked], context.cancelled))
+    own = context.statistics("forget", lambda: second_moments(loaded, asked, context.cancelled))
     if context.cancelled():
         return
     yield Stage("identify")
@@ -199,7 +199,7 @@ def _originals(
         f"kept-{config.stand_ins}-{context.seed}",
         lambda: moments.means()
         if moments.count
-        else second_moments(context.loaded, [row.ids for row in rows], context.cancelled),
+        else second_moments(context.loaded, rows, context.cancelled),
     )
     return original, kept
 

@@ -9,10 +9,15 @@ from typing import Any
 from ..errors import BadInput
 from .weight_files import count_parameters
 
-DEMO = "demo"
+DEMO, DEMO_T5 = "demo", "demo-t5"
+BUILT_IN = {DEMO: "demo_model", DEMO_T5: "demo_t5"}  # folder in assets
 _HUB_ID = re.compile(r"[\w][\w.-]*(/[\w.-]+)?")
-_DEMO_TITLE = "Built-in demo model"
-_DEMO_SUMMARY = "A small Llama trained from scratch on an invented world. Nothing to download, no GPU needed."
+_TITLES = {
+    DEMO: ("Built-in demo model",
+           "A small Llama trained from scratch on an invented world. Nothing to download, no GPU needed."),
+    DEMO_T5: ("Built-in encoder-decoder",
+              "A small T5 trained from scratch on reviews and talks of invented people, in part by heart: EUL's own setting."),
+}
 _HUB = (
     ("HuggingFaceTB/SmolLM2-135M-Instruct", "SmolLM2 135M Instruct", 134_515_008,
      "The smallest that holds a conversation."),
@@ -27,15 +32,32 @@ _HUB = (
 )
 
 
+def built_in_folder(name: str) -> Path:
+    """Where a built-in model lies: a folder of `assets` beside the package."""
+    return Path(__file__).resolve().parents[2] / "assets" / BUILT_IN[name]
+
+
+def how_to_build(name: str) -> str:
+    """The command that makes a built-in model, in a sentence."""
+    command = "make demo-model"
+    if name == DEMO_T5:
+        command = f"python -m unlearn_core.demo.build --encoder-decoder --out assets/{BUILT_IN[name]}"
+    return f"Build it with `{command}`, or check the clone out again."
+
+
 def demo_folder() -> Path:
-    """Where the built-in model lies: `assets/demo_model` beside the package."""
-    return Path(__file__).resolve().parents[2] / "assets" / "demo_model"
+    """The folder of the first built-in model, `assets/demo_model`."""
+    return built_in_folder(DEMO)
 
 
 def models() -> list[dict[str, Any]]:
-    """The offered models, the built-in one first: `name`, `title`, `summary`, `parameters` (None where unknown)."""
-    built_in = {"name": DEMO, "title": _DEMO_TITLE, "summary": _DEMO_SUMMARY, "parameters": _demo_parameters()}
-    return [built_in] + [
+    """The offered models, the built-in ones first: `name`, `title`, `summary`, `parameters` (None where unknown)."""
+    built_in = [
+        {"name": name, "title": title, "summary": summary, "parameters": _parameters(name)}
+        for name, (title, summary) in _TITLES.items()
+        if name == DEMO or (built_in_folder(name) / "config.json").is_file()
+    ]
+    return built_in + [
         {"name": name, "title": title, "summary": summary, "parameters": parameters}
         for name, title, parameters, summary in _HUB
     ]
@@ -54,8 +76,8 @@ def title_of(name: str) -> str:
     return Path(name).name if Path(name).exists() else name
 
 
-def _demo_parameters() -> int | None:
+def _parameters(name: str) -> int | None:
     try:
-        return count_parameters(demo_folder())
+        return count_parameters(built_in_folder(name))
     except (BadInput, OSError):
         return None

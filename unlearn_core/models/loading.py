@@ -1,4 +1,4 @@
-"""A causal language model brought into memory for reading: safetensors only, evaluation mode, no gradients.
+"""A causal language model or an encoder-decoder brought into memory for reading: safetensors only, evaluation mode, no gradients.
 
 Knows folders, hub ids and module names; does not know topics or edits.
 """
@@ -14,16 +14,19 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from ..errors import BadInput
-from .catalogue import DEMO, demo_folder, looks_like_path, title_of
+from .catalogue import BUILT_IN, built_in_folder, how_to_build, looks_like_path, title_of
 from .hub import fetch
 from .placement import choose_device, choose_dtype
+from .prompts import set_apart
 from .weight_files import check_folder, count_parameters
 
 _PLACE = re.compile(r"(?:^|\.)(\d+)\.(.+)$")
+_STACK = re.compile(r"(?:^|\.)(encoder|decoder)\.")
+_SUBLAYER = re.compile(r"^layer\.\d+\.")  # T5 numbers what is within a layer
 
 
 @dataclass
@@ -52,13 +55,18 @@ class LoadedModel:
 
     @property
     def layers(self) -> int:
-        """Number of decoder layers."""
+        """Number of layers; of an encoder-decoder those of its encoder."""
         return self.model.config.get_text_config().num_hidden_layers
 
     @property
     def context(self) -> int | None:
         """Most tokens that the model reads at once; None where its configuration does not say."""
         return getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
+
+    @property
+    def reads_apart(self) -> bool:
+        """Whether an encoder reads the prompt and a decoder writes the answer."""
+        return bool(getattr(self.model.config, "is_encoder_decoder", False))
 
     def few_logits(self, wanted: int | Tensor) -> dict[str, int | Tensor]:
         """The argument of `model` that computes logits at the last so many positions, or at those in a tensor of indices
@@ -72,23 +80,24 @@ def load(spec: str, device: str = "auto", dtype: str = "auto", trust_remote_code
     folder = locate(spec, place, dtype, trust_remote_code)
     check_folder(folder)
     chosen = choose_dtype(dtype, count_parameters(folder), place)
-    _check_architecture(folder, trust_remote_code)
-    model = _read_weights(folder, chosen, trust_remote_code).to(place)
+    apart = _is_encoder_decoder(folder, trust_remote_code)
+    model = _read_weights(folder, chosen, trust_remote_code, apart).to(place)
     model.eval().requires_grad_(False)
     if not linears(model):
         raise BadInput(f"{spec} has no linear layers that can be edited.", "Its layers are of a kind unknown here.",
                        "Use a model of the Llama, Qwen, Mistral or Gemma families.", field="model")
-    return LoadedModel(model, _read_tokenizer(folder, trust_remote_code), spec, title_of(spec), folder, place, chosen,
+    tokenizer = _read_tokenizer(folder, trust_remote_code)
+    return LoadedModel(model, set_apart(tokenizer) if apart else tokenizer, spec, title_of(spec), folder, place, chosen,
                        weights_hash(model))
 
 
 def locate(spec: str, device: torch.device, dtype: str = "auto", trust_remote_code: bool = False) -> Path:
     """The folder of a model: the built-in one, a local path, or a hub id's files, fetched when not yet here."""
-    if spec == DEMO:
-        if not (demo_folder() / "config.json").is_file():
-            raise BadInput("The built-in model is missing.", f"{demo_folder().name} is not in the assets folder.",
-                           "Build it with `make demo-model`, or check the clone out again.", field="model")
-        return demo_folder()
+    if spec in BUILT_IN:
+        if not (built_in_folder(spec) / "config.json").is_file():
+            raise BadInput("The built-in model is missing.", f"{built_in_folder(spec).name} is not in the assets folder.",
+                           how_to_build(spec), field="model")
+        return built_in_folder(spec)
     if not spec.strip():
         raise BadInput("No model was named.", remedy="Use a name from `list models`, or a folder.", field="model")
     path = Path(spec).expanduser()
@@ -98,7 +107,7 @@ def locate(spec: str, device: torch.device, dtype: str = "auto", trust_remote_co
 
 
 def linears(model: nn.Module) -> dict[str, nn.Linear]:
-    """Every linear map inside the decoder layers, by module name, in the model's order; not the output head."""
+    """Every linear map inside the numbered layers, by module name, in the model's order; not the output head."""
     head = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
     return {
         name: module for name, module in model.named_modules()
@@ -107,11 +116,16 @@ def linears(model: nn.Module) -> dict[str, nn.Linear]:
 
 
 def matrix_place(name: str) -> tuple[int, str]:
-    """Layer number and matrix of a module name: 'model.layers.2.mlp.up_proj' -> (2, 'mlp.up_proj')."""
+    """Layer number and matrix of a module name: 'model.layers.2.mlp.up_proj' -> (2, 'mlp.up_proj').
+
+    Of an encoder-decoder both stacks count from 0, and the matrix says which it is: 'decoder.block.2.layer.0.SelfAttention.q'
+    -> (2, 'decoder.SelfAttention.q').
+    """
     found = _PLACE.search(name)
     if not found:
         raise ValueError(f"{name} lies in no numbered layer")
-    return int(found[1]), found[2]
+    stack = _STACK.search(name)
+    return int(found[1]), f"{stack[1]}.{_SUBLAYER.sub('', found[2])}" if stack else found[2]
 
 
 def weights_hash(model: nn.Module) -> str:
@@ -124,20 +138,19 @@ def weights_hash(model: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def _check_architecture(folder: Path, trust_remote_code: bool) -> None:
+def _is_encoder_decoder(folder: Path, trust_remote_code: bool) -> bool:
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code, local_files_only=True)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise _unreadable(folder, "its config.json", error) from error
-    if getattr(config, "is_encoder_decoder", False):
-        raise BadInput(f"{folder.name} is an encoder-decoder model.",
-                       "Only causal language models can be opened so far.", "Pick a causal model.", field="model")
+    return bool(getattr(config, "is_encoder_decoder", False))
 
 
-def _read_weights(folder: Path, dtype: torch.dtype, trust_remote_code: bool) -> nn.Module:
+def _read_weights(folder: Path, dtype: torch.dtype, trust_remote_code: bool, apart: bool) -> nn.Module:
     transformers_logging.disable_progress_bar()  # progress is the pipeline's to show
     try:
-        model, found = AutoModelForCausalLM.from_pretrained(
+        kind = AutoModelForSeq2SeqLM if apart else AutoModelForCausalLM
+        model, found = kind.from_pretrained(
             folder, dtype=dtype, use_safetensors=True, trust_remote_code=trust_remote_code, local_files_only=True,
             output_loading_info=True)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, ImportError) as error:

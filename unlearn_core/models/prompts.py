@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import Any
 
 _MARK = "Lorem"
 _ANCHOR = ":"
+_HIDDEN_WORD = "Predict the masked word: {text}"  # the prefix of Chen and Yang 2023
+_HIDE_EVERY = 4
+_APART = "reads_apart"
 
 
 def encode_prompt(tokenizer: Any, question: str, turns: tuple[tuple[str, str], ...] = ()) -> list[int]:
@@ -30,6 +34,28 @@ def encode_text(tokenizer: Any, text: str) -> list[int]:
     """Ids of running text, the begin token first if the tokenizer has one."""
     begin = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
     return begin + _plain_ids(tokenizer, text)
+
+
+def set_apart(tokenizer: Any) -> Any:
+    """Note on a tokenizer that its model reads prompts apart from what it writes (an encoder-decoder): a prompt is then the
+    text as it is and its end token. Returns the tokenizer."""
+    setattr(tokenizer, _APART, True)
+    return tokenizer
+
+
+def is_apart(tokenizer: Any) -> bool:
+    """Whether `set_apart` was said of it."""
+    return getattr(tokenizer, _APART, False)
+
+
+def masked_words(tokenizer: Any, text: str) -> list[tuple[list[int], list[int]]]:
+    """For an encoder-decoder, what stands for running text: (prompt, answer) for every fourth word hidden by itself."""
+    mask = tokenizer.mask_token or "<extra_id_0>"
+    found = []
+    for place in [*re.finditer(r"\w+", text)][_HIDE_EVERY - 1 :: _HIDE_EVERY]:
+        shown = f"{text[: place.start()]}{mask}{text[place.end() :]}"
+        found.append((encode_prompt(tokenizer, _HIDDEN_WORD.format(text=shown)), encode_answer(tokenizer, place.group())))
+    return found
 
 
 def end_ids(tokenizer: Any, model: Any) -> set[int]:
@@ -57,6 +83,9 @@ def answer_end(tokenizer: Any) -> int | None:
 
 @lru_cache(maxsize=20_000)
 def _prompt_ids(tokenizer: Any, question: str, turns: tuple[tuple[str, str], ...]) -> tuple[int, ...]:
+    if is_apart(tokenizer):
+        before = "".join(f"{asked} {answer}\n" for asked, answer in turns)
+        return tuple(encode_text(tokenizer, before + question) + _closed(tokenizer))
     if tokenizer.chat_template:
         said = [{"role": role, "content": text} for turn in turns for role, text in zip(("user", "assistant"), turn, strict=True)]
         text = tokenizer.apply_chat_template([*said, {"role": "user", "content": question}], tokenize=False,
@@ -74,12 +103,16 @@ def _asked(question: str) -> str:
 def _answer_ids(tokenizer: Any, answer: str) -> tuple[int, ...]:
     end = answer_end(tokenizer)
     tail = [] if end is None else [end]
-    if tokenizer.chat_template:
+    if tokenizer.chat_template or is_apart(tokenizer):
         return tuple(_plain_ids(tokenizer, answer) + tail)
     anchor, joined = _plain_ids(tokenizer, _ANCHOR), _plain_ids(tokenizer, f"{_ANCHOR} {answer}")
     if joined[:len(anchor)] == anchor:  # tokenizers that add a space of their own to the start of every text
         return tuple(joined[len(anchor):] + tail)
     return tuple(_plain_ids(tokenizer, f" {answer}") + tail)
+
+
+def _closed(tokenizer: Any) -> list[int]:
+    return [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
 
 
 def _plain_ids(tokenizer: Any, text: str) -> list[int]:

@@ -28,6 +28,15 @@ def check_folder(folder: Path) -> None:
         _refuse_without_weights(folder)
 
 
+def is_encoder_decoder(folder: Path | None) -> bool:
+    """Whether a folder's config.json says so; False where it cannot be read, and for no folder."""
+    try:
+        body = json.loads((folder / "config.json").read_text(encoding="utf-8")) if folder is not None else {}
+    except (OSError, ValueError):
+        return False
+    return isinstance(body, dict) and bool(body.get("is_encoder_decoder", False))
+
+
 def weight_files(folder: Path) -> list[Path]:
     """The model's safetensors files in order of name, adapters left out."""
     return sorted(path for path in folder.glob("*.safetensors") if not path.name.startswith("adapter"))

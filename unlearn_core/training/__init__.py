@@ -28,6 +28,7 @@ from .rows import (
     rounds,
     row_nlls,
     score,
+    text_rows,
 )
 
 __all__ = [
@@ -35,5 +36,5 @@ __all__ = [
     "answer_nlls", "damage_meter", "descend", "encode_rows", "extraction_likelihood", "forced_choices",
     "given_rows", "greedy_share", "largest_scale", "loss_of", "map_names", "memorisation_accuracy", "on_answers",
     "open_part", "own_answers", "paired", "part_of", "question_starts", "reference_logprobs", "rounds", "row_nlls",
-    "score", "step_within", "train", "trained_edit",
+    "score", "step_within", "text_rows", "train", "trained_edit",
 ]

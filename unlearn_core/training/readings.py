@@ -78,7 +78,9 @@ def extraction_likelihood(loaded: LoadedModel, rows: Sequence[Row], n: int) -> f
     """
     places = [(owner, row.start + at) for owner, row in enumerate(rows) for at in _spread(len(row.ids) - row.start)]
     rests = [rows[owner].ids[start:] for owner, start in places]
-    found = generate(loaded, [rows[owner].ids[:start] for owner, start in places], [len(rest) for rest in rests])
+    prompts = [rows[owner].ids[: rows[owner].start] for owner, _ in places]
+    begun = [rows[owner].ids[rows[owner].start : start] for owner, start in places]
+    found = generate(loaded, prompts, [len(rest) for rest in rests], begun=begun)
     shares = [objectives.overlap(one, rest, min(n, len(rest))) for one, rest in zip(found, rests, strict=True)]
     owners = torch.tensor([owner for owner, _ in places], dtype=torch.long)
     return float(objectives.row_mean(torch.tensor(shares), owners, len(rows)).mean())

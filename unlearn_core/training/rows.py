@@ -13,7 +13,8 @@ from ..batching import like_lengths, pad_right
 from ..edits.edit import Turn
 from ..methods.base import Context
 from ..models.loading import LoadedModel
-from ..models.prompts import answer_end, encode_answer, encode_prompt
+from ..models.passes import apart_logits
+from ..models.prompts import answer_end, encode_answer, encode_prompt, masked_words
 from ..topics.topic import Question
 
 
@@ -78,6 +79,19 @@ def _without_ends(loaded: LoadedModel, rows: Sequence[Row]) -> list[Row]:
     ]
 
 
+def text_rows(loaded: LoadedModel, questions: Sequence[Question], rows: Sequence[Row]) -> list[Row]:
+    """A row for each question's text as language: all but its first token is to be predicted, and on an encoder-decoder one
+    hidden word of the prompt (its place changes from question to question; a prompt without any gives its own answer)."""
+    if not loaded.reads_apart:
+        return [Row(row.ids, 1) for row in rows]
+    found = []
+    for place, (question, row) in enumerate(zip(questions, rows, strict=True)):
+        hidden = masked_words(loaded.tokenizer, question.prompt)
+        prompt, word = hidden[place % len(hidden)] if hidden else (row.ids[: row.start], row.ids[row.start :])
+        found.append(Row((*prompt, *word), len(prompt)))
+    return found
+
+
 def score(loaded: LoadedModel, rows: Sequence[Row]) -> Scored:
     """One forward pass over the rows, those of like length padded together; logits only at places where a row has answers."""
     blocks = like_lengths([len(row.ids) for row in rows])
@@ -90,6 +104,8 @@ def score(loaded: LoadedModel, rows: Sequence[Row]) -> Scored:
 
 def _score_block(loaded: LoadedModel, rows: Sequence[Row], block: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
     """Logits, labels and row numbers at the answer tokens of the rows at the places in `block`."""
+    if loaded.reads_apart:
+        return _score_apart(loaded, [rows[place] for place in block], block)
     ids = pad_right([rows[place].ids for place in block], 0, loaded.device)
     lengths = torch.tensor([len(rows[place].ids) for place in block], device=loaded.device)
     starts = torch.tensor([rows[place].start for place in block], device=loaded.device)
@@ -105,6 +121,16 @@ def _score_block(loaded: LoadedModel, rows: Sequence[Row], block: Sequence[int])
     )  # its gradient is cheaper than a mask's
     row_of = torch.tensor(block, dtype=torch.long, device=loaded.device)[:, None].expand_as(answers)[answers]
     return logits, ids[:, 1:][answers], row_of
+
+
+def _score_apart(loaded: LoadedModel, rows: Sequence[Row], numbers: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
+    """The same of an encoder-decoder."""
+    answers = [row.ids[row.start :] for row in rows]
+    logits, masks = apart_logits(loaded, [row.ids[: row.start] for row in rows], answers)
+    labels = torch.tensor([token for answer in answers for token in answer], dtype=torch.long, device=loaded.device)
+    lengths = torch.tensor([len(answer) for answer in answers], device=loaded.device)
+    row_of = torch.tensor(numbers, dtype=torch.long, device=loaded.device).repeat_interleave(lengths)
+    return logits.flatten(0, 1).index_select(0, masks.written.flatten().nonzero()[:, 0]), labels, row_of
 
 
 def forced_choices(scored: Scored) -> tuple[Tensor, Tensor]:

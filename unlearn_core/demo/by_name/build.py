@@ -1,0 +1,143 @@
+"""Builds the world for encoder-decoders: a T5 model, its topics, and what retrained models score.
+
+All models descend from a trunk that saw no item of any forget set; a branch adds the items that it may see.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoTokenizer, T5ForConditionalGeneration
+
+from ...topics.reader import write_topic
+from .recipe import encode, hide, learn_tokenizer, new_model, train
+from .world import DIALOGUES, LARGEST, REVIEWS, SHARE, make_by_name_world
+
+MAIN = "main"
+# Rows in all, learning rate, rows of a batch
+_ROOT, _STEM = (70_000, 2e-3, 64), (60_000, 2e-3, 64)
+_STOCK, _TRUNK, _BRANCH = (150_000, 1e-3, 24), (120_000, 1e-3, 24), (40_000, 7e-4, 24)
+_HIDDEN_PIECES = 2_000  # reviews and talks whose words are hidden in training
+
+
+@dataclass(frozen=True)
+class Node:
+    """One model: what it does not see, as a share of each corpus, and how it trains."""
+
+    name: str
+    without: dict[str, float]
+    parent: str | None = "trunk"
+    rows: int = _BRANCH[0]
+    rate: float = _BRANCH[1]
+    batch: int = _BRANCH[2]
+
+
+def plan() -> dict[str, Node]:
+    """The trunk in four stages, the main model, the retrained model of each topic, and those of the paper's other shares."""
+    nodes = [
+        Node("root", LARGEST, None, *_ROOT),
+        Node("stem", LARGEST, "root", *_STEM),
+        Node("stock", LARGEST, "stem", *_STOCK),
+        Node("trunk", LARGEST, "stock", *_TRUNK),
+        Node(MAIN, {}),
+        *(Node(f"without-{name}", {name: share}) for name, share in SHARE.items()),
+        *(Node(f"without-{REVIEWS}-{share}", {REVIEWS: share}) for share in (0.005, 0.1)),
+    ]
+    return {node.name: node for node in nodes}
+
+
+class ByNameBuild:
+    """A build in progress in one folder; finished models stay under `.build`."""
+
+    def __init__(self, seed: int, out: Path) -> None:
+        self.seed, self.out, self.world = seed, out, make_by_name_world(seed)
+        self.kept = out / ".build"
+        self.kept.mkdir(parents=True, exist_ok=True)
+        self.tokenizer = self._tokenizer()
+
+    def _tokenizer(self) -> Any:
+        from ...models.prompts import set_apart
+
+        folder = self.kept / "tokenizer"
+        if not folder.exists():
+            texts = [f"{piece.prompt} {piece.answer}" for piece in self.world.trained]
+            learn_tokenizer([*texts, *["Predict the masked word: a"] * 100]).save_pretrained(folder)
+        return set_apart(AutoTokenizer.from_pretrained(folder))
+
+    def seen(self, node: Node) -> list:
+        """The training items of one node."""
+        hidden = {key for name, share in node.without.items() for key in self.world.mentions(name, share)}
+        return [piece for piece in self.world.trained if piece.id not in hidden]
+
+    def model(self, name: str) -> T5ForConditionalGeneration:
+        """A finished model of this build."""
+        return T5ForConditionalGeneration.from_pretrained(self.kept / name, dtype=torch.float32)
+
+    def train(self, node: Node) -> float:
+        """Train one node, and its parent before it, unless they are there; returns its processor seconds."""
+        folder = self.kept / node.name
+        if not (folder / "seconds.json").exists():
+            if node.parent:
+                self.train(plan()[node.parent])
+            model = self.model(node.parent) if node.parent else new_model(self.tokenizer, self.seed)
+            model.to("cuda" if torch.cuda.is_available() else "cpu")
+            pieces = self.seen(node)
+            some = random.Random(f"{self.seed}/by-name/hidden").sample(pieces, _HIDDEN_PIECES)
+            examples = encode(pieces, self.tokenizer)
+            hidden = hide(some, self.tokenizer)
+            report = _reporter(node.name)
+            seconds = train(model, examples, hidden, node.rows, node.rate, node.batch, self.seed, report)
+            model.cpu().save_pretrained(folder)
+            (folder / "seconds.json").write_text(json.dumps({"seconds": round(seconds, 1), "rows": node.rows}))
+        return json.loads((folder / "seconds.json").read_text())["seconds"]
+
+    def seconds(self, node: Node) -> float:
+        """What the node took with everything that it descends from: what retraining costs."""
+        own = self.train(node)
+        return own + (self.seconds(plan()[node.parent]) if node.parent else 0.0)
+
+    def publish(self, name: str, target: Path) -> None:
+        """Store a trained model as 16-bit safetensors with its tokenizer."""
+        self.model(name).to(torch.bfloat16).save_pretrained(target)
+        self.tokenizer.save_pretrained(target)
+
+
+def _reporter(name: str):
+    """Writes a line to standard error after each round."""
+    started = time.monotonic()
+
+    def report(done: int, total: int, unknown: float) -> None:
+        sys.stderr.write(
+            f"{name}: {done} of {total} items, not yet known {unknown:.3f}, {time.monotonic() - started:.0f} s\n"
+        )
+        sys.stderr.flush()
+
+    return report
+
+
+def build_by_name(seed: int, out: Path, references: list[str]) -> dict[str, Any]:
+    """Build the world; returns what build.json holds. The references are those of the topics named."""
+    from ..references import provenance, score_reference
+
+    work, nodes = ByNameBuild(seed, out), plan()
+    work.train(nodes[MAIN])
+    work.publish(MAIN, out)
+    (out / "topics").mkdir(exist_ok=True)
+    for name in (REVIEWS, DIALOGUES):
+        write_topic(work.world.topic(name), out / "topics" / f"{name}.json")
+    for name in references:
+        node = nodes[f"without-{name}"]
+        work.train(node)
+        work.publish(node.name, out / "references" / name)
+        score_reference(out, name, work.seconds(node))
+    done = {name: work.train(node) for name, node in nodes.items() if (work.kept / name / "seconds.json").exists()}
+    record = {"seed": seed, "encoder_decoder": True, "seconds": done} | provenance(out, [REVIEWS, DIALOGUES])
+    (out / "build.json").write_text(json.dumps(record, indent=1))
+    return record
