@@ -26,7 +26,7 @@ from .picker import Address, Picker, Standing
 from .race_words import list_html
 from .races import build_races
 from .runs import build_runs, table_html
-from .screen import Drawn, draw
+from .screen import Drawn, address, draw
 from .seats import Seat
 from .sequences import sequences_html
 from .settings import Settings
@@ -284,7 +284,9 @@ class _Page:
     def _arrive(self, request: gr.Request) -> dict[Any, Any]:
         seat = self.seat(request)
         query = dict(request.query_params)
-        return self.values(seat, self.desk.arrive(seat, query) | self.races_desk.arrive(seat, query))
+        run, race = self.desk.arrive(seat, query), self.races_desk.arrive(seat, query)
+        said = run.get("messages", "") + race.get("messages", "")
+        return self.values(seat, run | race | ({"messages": said} if said else {}) | {"address": address(seat)})
 
     def _leave(self, request: gr.Request) -> None:
         self.desk.seats.leave(request.session_hash)

@@ -83,7 +83,9 @@ class Desk:
     def open(self, seat: Seat, run_id: str, how: str = "follow", tab: str = "compare") -> Drawn:
         """Look at another run from now on; raises BadInput where there is none."""
         seat.open(self.store.find(run_id).run_id, how)
-        seat.tab = tab
+        if seat.asking:  # nobody waits for an answer under another run
+            self.runner.stop_ask(seat.asking)
+        seat.asking, seat.tab = "", tab
         return _reset() | {"messages": "", "tabs": gr.Tabs(selected=tab)} | self.listing(seat)
 
     def replay(self, seat: Seat) -> Drawn:

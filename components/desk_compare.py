@@ -36,16 +36,18 @@ class CompareDesk:
         if fault:
             yield {"panes": problem_html(fault)}
             return
-        seat.question, strength = question.strip(), ask.settled(strength, seat.strength)
+        seat.question, strength, asking = question.strip(), ask.settled(strength, seat.strength), seat.asking
         length, heat = ask.within(max_tokens, 1, ask.LONGEST_ANSWER), ask.within(temperature, 0, ask.HOTTEST)
         yield {
             "panes": ask.panes_html(seat.question, "", "", False, "Asking…", strength),
             "address": address(seat),
         }
         updates = self.runner.ask(
-            seat.run_id, seat.question, strength, int(length), float(heat), int(seed or 0), seat.asking
+            seat.run_id, seat.question, strength, int(length), float(heat), int(seed or 0), asking
         )
-        for panes in ask.answers(updates, seat.question, strength):
+        for panes in ask.answers(updates, question.strip(), strength):
+            if seat.asking != asking:  # another run was opened meanwhile, or something else asked
+                return
             yield {"panes": panes}
 
     def asking(self, seat: Seat) -> Drawn:

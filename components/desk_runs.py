@@ -32,7 +32,7 @@ class RunsDesk:
 
     def _panel(self, record: RunRecord) -> Drawn:
         free = not record.read_only
-        path = str(record.edit_path) if record.edit_path else None
+        edit = self.store.offered_edit(record.run_id)
         return {
             "run_panel": gr.Column(visible=True),
             "run_heading": runs.heading_html(record),
@@ -40,7 +40,7 @@ class RunsDesk:
             "run_note": gr.Textbox(value=record.note, visible=free),
             "save_run": gr.Button(visible=free),
             "delete_run": gr.Button(visible=free and record.status != "running"),
-            "download": gr.DownloadButton(value=path, visible=path is not None),
+            "download": gr.DownloadButton(value=str(edit) if edit else None, visible=edit is not None),
         }
 
     def open(self, seat: Seat) -> Drawn:

@@ -38,6 +38,10 @@ def spectrum_words(view: RunView, layer: int, matrix: str) -> str:
     where = f"Layer {layer}, <code>{escape(short_matrix(matrix))}</code>: "
     change = (f"<b>{item.rank}</b> {explained('directions', 'rank')} are subtracted, a change of "
               f"<b>{percent(item.relative_change)}</b> {explained('of the weights', 'relative_change')}.")
+    if item.energy_removed is None and view.status == "stopped":
+        weights = "" if item.original else " The weights' own spectrum was left out: it takes too long for a stop."
+        return _words(f"{where}{change} The run was stopped: this is the edit as far as it got, by its own factors; no task "
+                      f"matrix stands beside it.{weights}")
     if item.energy_removed is None:
         return _words(f"{where}{change} This method has no task matrix, so nothing was held back by discrimination.")
     held = (f" The {explained('task matrix', 'task')} has rank {item.task_rank}; "
@@ -76,6 +80,8 @@ def angles_words(view: RunView, layer: int, matrix: str) -> str:
     """How much of retain lies where forget lies, before and after discrimination, as HTML."""
     item = view.overlaps.get((layer, matrix))
     if item is None:
+        if view.spectra and not view.overlaps and view.status == "stopped":
+            return _words("No angles: the run was stopped before it came to them, or its method looks at no subspaces.")
         if view.spectra and not view.overlaps:
             return _words("This method looks at no subspaces, so there are no angles: see the map of change instead.")
         return _nothing(view, "Here the angles between what forget text and retain text use show why retain survived.")

@@ -30,7 +30,7 @@ element.addEventListener('keydown', (event) => {
 _ADDRESS = """
 const show = () => {
   document.documentElement.classList.remove('lethe-opening');
-  if (props.value === null || props.value === undefined) return;
+  if (!props.value) return;
   const query = new URLSearchParams(location.search);
   for (const name of ['run', 'tab', 'q', 'race']) query.delete(name);
   for (const [name, value] of new URLSearchParams(props.value)) query.set(name, value);
@@ -47,7 +47,7 @@ _STANDING = """
 const show = () => { document.documentElement.dataset.run = props.value || 'idle'; };
 show();
 watch('value', () => {
-  document.documentElement.classList.remove('lethe-opening');  // the recorded run leaves the address empty, as it was
+  document.documentElement.classList.remove('lethe-opening');
   show();
 });
 """
@@ -64,7 +64,7 @@ class Picker(gr.HTML):
 
 
 class Address(gr.HTML):
-    """The query string of the page's own address, without the question mark."""
+    """The query string of the page's own address, question mark included."""
 
     def __init__(self, **layout: Any) -> None:
         super().__init__(value=None, html_template="<i hidden></i>", js_on_load=_ADDRESS, **layout)

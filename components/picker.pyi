@@ -53,7 +53,7 @@ class Picker(gr.HTML):
 
 
 class Address(gr.HTML):
-    """The query string of the page's own address, without the question mark."""
+    """The query string of the page's own address, question mark included."""
 
     def __init__(self, **layout: Any) -> None:
         super().__init__(value=None, html_template="<i hidden></i>", js_on_load=_ADDRESS, **layout)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from unlearn_core.events import (
@@ -17,6 +17,8 @@ from unlearn_core.events import (
     RaceStarted,
     TopicReady,
 )
+
+from .story import Story
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,42 +50,17 @@ class Lane:
 
 
 @dataclass(frozen=True, slots=True)
-class RaceView:
+class RaceView(Story):
     """All that a race has said so far. `before`: the original's scores by split, with their floors; `left_out`: method, title
     and why; `phase` and `progress` are those of what comes before the first method's turn."""
 
     race_id: str = ""
-    config: dict[str, Any] = field(default_factory=dict)
-    started_at: str = ""
-    topic: TopicReady | None = None
     lanes: tuple[Lane, ...] = ()
     left_out: tuple[dict[str, Any], ...] = ()
-    before: dict[str, Measured] = field(default_factory=dict)
-    phase: Phase | None = None
-    progress: Progress | None = None
-    end: Finished | Failed | None = None
-    at: float = 0.0
-    interrupted: bool = False  # said by whoever knows that nobody is at this race any more
 
     @property
-    def status(self) -> str:
-        """empty | running | interrupted | done | stopped | failed."""
-        if isinstance(self.end, Failed):
-            return "failed"
-        if isinstance(self.end, Finished):
-            return "stopped" if self.end.status == "stopped" else "done"
-        if self.interrupted:
-            return "interrupted"
-        return "running" if self.race_id else "empty"
-
-    @property
-    def over(self) -> bool:
-        return self.end is not None
-
-    @property
-    def topic_title(self) -> str:
-        """As it reads in a sentence: "the Vale books"."""
-        return self.topic.title if self.topic else str(self.config.get("topic") or "the topic")
+    def name(self) -> str:
+        return self.race_id
 
     @property
     def running(self) -> Lane | None:

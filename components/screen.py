@@ -47,10 +47,13 @@ def shown_questions(view: RunView, seat: Seat) -> list[str]:
 
 
 def address(seat: Seat) -> str:
-    """The query string that restores what this tab shows."""
+    """The query string that restores what this tab shows; "?" where that is what the page opens with by itself.
+
+    It is never empty: the page takes an empty value for none, and the address would keep what made no sense in it.
+    """
     run = "" if seat.run_id == RECORDED or not seat.kept else seat.run_id
     race = seat.race.race_id if seat.tab == "runs" and seat.race.shown else ""
-    return query_string(ViewState(run=run, tab=seat.tab, question=seat.question, race=race)).lstrip("?")
+    return query_string(ViewState(run=run, tab=seat.tab, question=seat.question, race=race)) or "?"
 
 
 def draw(view: RunView, seat: Seat, running: bool = False) -> Drawn:

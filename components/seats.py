@@ -56,6 +56,7 @@ class Seat:
             self.opening, self.kept = how, True
             if run_id != self.run_id:
                 self.run_id, self.layer, self.matrix, self.limit = run_id, None, None, 6
+                self.question = ""  # it was asked of the other run
             self.view, self.running = None, False
             self.set_strength(1.0)
             self.seen.clear()

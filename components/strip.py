@@ -55,7 +55,8 @@ def _ending(view: RunView, status: str) -> str:
     if isinstance(view.end, Failed):
         return f'<span class="lt-quiet">{escape(view.end.what)}</span>'
     if status == "stopped":
-        return '<span class="lt-quiet">the partial result is open below</span>'
+        partial = "the partial result is open below" if view.edit else "before there was an edit"
+        return f'<span class="lt-quiet">{partial}</span>'
     if status == "interrupted":
         return '<span class="lt-quiet">the program ended before the run did; what it had written is open below</span>'
     if status == "empty":

@@ -29,25 +29,21 @@ from unlearn_core.events import (
     TopicReady,
 )
 
+from .story import Story
+
 Place = tuple[int, str]  # (layer, matrix)
 
 
 @dataclass(frozen=True, slots=True)
-class RunView:
-    """All that a run has said so far. `at`: seconds since its start, of the latest event; `phase_at`: of its phase.
+class RunView(Story):
+    """All that a run has said so far. `phase_at`: seconds from its start to the start of its phase.
 
     `before` and `after` map a split to its measurement; `live` holds those on the fixed sample, in order.
     """
 
     run_id: str = ""
-    config: dict[str, Any] = field(default_factory=dict)
-    started_at: str = ""
     model: ModelReady | None = None
-    topic: TopicReady | None = None
-    phase: Phase | None = None
     phase_at: float = 0.0
-    progress: Progress | None = None
-    before: dict[str, Measured] = field(default_factory=dict)
     after: dict[str, Measured] = field(default_factory=dict)
     live: tuple[Measured, ...] = ()
     perplexity: dict[str, Perplexity] = field(default_factory=dict)
@@ -58,34 +54,15 @@ class RunView:
     overlaps: dict[Place, Overlap] = field(default_factory=dict)
     edit: EditReady | None = None
     notices: tuple[str, ...] = ()
-    end: Finished | Failed | None = None
-    at: float = 0.0
-    interrupted: bool = False  # said by whoever knows that nobody is at this run any more
 
     @property
-    def status(self) -> str:
-        """empty | running | interrupted | done | stopped | failed. Events alone cannot tell the second from the third."""
-        if isinstance(self.end, Failed):
-            return "failed"
-        if isinstance(self.end, Finished):
-            return "stopped" if self.end.status == "stopped" else "done"
-        if self.interrupted:
-            return "interrupted"
-        return "running" if self.run_id else "empty"
-
-    @property
-    def over(self) -> bool:
-        return self.end is not None
+    def name(self) -> str:
+        return self.run_id
 
     @property
     def summary(self) -> dict[str, Any]:
         """The terminal summary, or {} before the end and after a failure."""
         return self.end.summary if isinstance(self.end, Finished) else {}
-
-    @property
-    def topic_title(self) -> str:
-        """As it reads in a sentence: "the Vale books"."""
-        return self.topic.title if self.topic else str(self.config.get("topic") or "the topic")
 
     @property
     def forget_splits(self) -> list[str]:

@@ -27,6 +27,7 @@ from .events import (
     Perplexity,
     Phase,
     Progress,
+    Spectrum,
     TopicReady,
 )
 from .methods.base import Context, Method, MethodConfig, Snapshot, Stage
@@ -35,6 +36,7 @@ from .originals import Originals, keep_statistics, kept_statistics
 from .preflight import check_suited, edit_file, model_folder
 from .retraining import Retraining
 from .scoring import token_scores
+from .spectra import describe_partial
 from .store import RunFolder, Store
 from .summary import Results, relabelled_splits
 from .topics.catalogue import completed, find_topic
@@ -97,6 +99,7 @@ class Underway:
     loaded: LoadedModel
     topic: Topic
     under: Edit | None
+    described: bool = False  # whether the method gave the spectra of its edit
 
 
 def prepare(job: Job, method: Method, settings: MethodConfig) -> Underway:
@@ -156,6 +159,7 @@ def unlearn(work: Underway, phases: dict[str, Phase]) -> Iterator[Event]:
             elif isinstance(item, Snapshot):
                 yield from live.measured(item)
             else:
+                work.described |= isinstance(item, Spectrum)
                 yield item
     if set(kept) - known and not work.under:
         keep_statistics(job.store, work.loaded, work.topic, kept)
@@ -197,6 +201,13 @@ def save(work: Underway, edit: Edit) -> Iterator[Event]:
     results.relative_change = saved.relative_change(work.loaded.model)
     yield EditReady(saved.kind, saved.rank, saved.parameters, results.relative_change, path.stat().st_size)
     return saved
+
+
+def describe_stopped(work: Underway, edit: Edit) -> Iterator[Event]:
+    """The spectra of an edit whose method was stopped before it came to them; with edits underneath, which are no change of
+    this run, none."""
+    if not work.described and work.under is None:
+        yield from describe_partial(work.loaded.model, edit)
 
 
 def measure_after(work: Underway, edit: Edit) -> Iterator[Event]:

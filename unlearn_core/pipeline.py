@@ -10,7 +10,19 @@ from . import methods
 from .errors import LetheError, Stopped
 from .events import TERMINAL, Event, Failed, Finished, Phase, Started
 from .models.loading import weights_hash
-from .phases import Job, check, heat, measure_after, measure_before, notice, prepare, ready, save, unlearn
+from .phases import (
+    Job,
+    check,
+    describe_stopped,
+    heat,
+    measure_after,
+    measure_before,
+    notice,
+    prepare,
+    ready,
+    save,
+    unlearn,
+)
 from .summary import Results, summarise
 
 __all__ = ["Job", "failure", "record", "run"]
@@ -88,6 +100,8 @@ def _steps(job: Job) -> Iterator[Event]:
         raise LetheError("The method gave no edit.", f"'{method.name}' ended without a result.", "Try other settings.")
     yield phases["save"]
     edit = yield from save(work, edit)
+    if job.cancelled():
+        yield from describe_stopped(work, edit)
     check(job)
     yield phases["after"]
     yield from measure_after(work, edit)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
+from .edits.edit import Edit
 from .edits.low_rank import LowRankEdit
 from .events import Overlap, Spectrum
 from .models.loading import linears, matrix_place
@@ -14,6 +15,7 @@ from .subspace.angles import principal_angles
 from .subspace.factors import energy_rank, low_rank_svd
 
 SHOWN = 64  # singular values an event carries at most
+QUICK = 2**33  # multiplications that a stop may wait for: about a second of one core
 ENERGY = 0.95  # share of energy that defines "the" subspace of a matrix, for ranks and angles
 
 
@@ -49,6 +51,24 @@ def describe(
             yield _overlap(layer, matrix, kept, removed.delta(name) if task is None else task, removed.delta(name))
 
 
+def describe_partial(model: nn.Module, removed: Edit) -> Iterator[Spectrum]:
+    """Spectra of the edit of a run that was stopped, as far as they are quick: what is subtracted, by the edit's own factors,
+    and the weights' own where they are small enough. Nothing of an edit without factors, or with too large ones."""
+    if not isinstance(removed, LowRankEdit):
+        return
+    places = linears(model)
+    shapes = {name: tuple(places[name].weight.shape) for name in removed.names}
+    if sum(sum(shapes[name]) * A.shape[0] ** 2 for name, (_, A) in removed.factors.items()) > QUICK:
+        return
+    small = sum(12 * rows * columns * min(rows, columns) for rows, columns in shapes.values()) <= QUICK
+    for name in removed.names:
+        weight = places[name].weight.detach().float()
+        values = removed.spectrum(name)
+        spectrum = torch.linalg.svdvals(weight) if small else torch.zeros(0)
+        change = float((values.square().sum() / weight.square().sum()).sqrt())
+        yield Spectrum(*matrix_place(name), _shown(spectrum), [], _shown(values), [], _rank(values), 0, None, change)
+
+
 def moment_basis(G: Tensor, energy: float = ENERGY) -> Tensor:
     """Orthonormal columns (in, k): the leading eigenvectors of a second-moment matrix that hold `energy` of its trace."""
     values, vectors = torch.linalg.eigh(G.double().cpu())
@@ -77,7 +97,7 @@ def _spectrum(
         _shown(before),
         _shown(values),
         _shown(stays),
-        int((values > 1e-6).sum()),
+        _rank(values),
         energy_rank(before, ENERGY),
         energy,
         float((values.square().sum() / weights.square().sum()).sqrt()),
@@ -97,6 +117,10 @@ def input_basis(matrix: Tensor, energy: float = ENERGY) -> Tensor:
 
 def _mean_square(cosines: Tensor) -> float:
     return float(cosines.square().mean()) if len(cosines) else 0.0
+
+
+def _rank(values: Tensor) -> int:
+    return int((values > 1e-6).sum())
 
 
 def _shown(values: Tensor) -> list[float]:

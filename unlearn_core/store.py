@@ -29,6 +29,7 @@ CONFIG, EVENTS, EDIT, SUMMARY, ABOUT, LOCK = (
     "config.json", "events.jsonl", "edit.safetensors", "summary.json", "about.json", "lock")
 TRASH, KEPT, TOPICS, RACES = ".trash", ".kept", "topics", "races"
 SEQUENCES, SEQUENCE = "sequences", "sequence.json"
+DOWNLOADS = "downloads"  # no dot: the page serves no hidden files
 MAX_TITLE, MAX_NOTE = 120, 2_000  # characters
 MAX_KEPT = 512 * 2**20  # bytes of tensors under one key
 
@@ -211,6 +212,23 @@ class Store:
         """All events of a run with their seconds, in order; unknown kinds and a line cut short are skipped."""
         return list(read_events(self.find(run_id).path))
 
+    def offered_edit(self, run_id: str) -> Path | None:
+        """The run's edit under a name that says which run it is of, to be taken away; None where there is none.
+
+        It is a second name of the same file, or a copy where the disk knows no such thing.
+        """
+        record = self.find(run_id)
+        if record.edit_path is None:
+            return None
+        path = self.root / DOWNLOADS / record.run_id / f"{_told(record)}{record.edit_path.suffix}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)
+        try:
+            os.link(record.edit_path, path)
+        except OSError:
+            shutil.copyfile(record.edit_path, path)
+        return path
+
     def rename(self, run_id: str, title: str) -> None:
         self._about(run_id, "title", " ".join(title.split())[:MAX_TITLE])
 
@@ -225,6 +243,7 @@ class Store:
         trash = self.root / TRASH
         trash.mkdir(exist_ok=True)
         shutil.rmtree(trash / record.run_id, ignore_errors=True)
+        shutil.rmtree(self.root / DOWNLOADS / record.run_id, ignore_errors=True)
         record.path.rename(trash / record.run_id)
 
     def restore(self, run_id: str) -> None:
@@ -404,6 +423,13 @@ def _standing(path: Path) -> tuple[dict[str, Any] | None, str]:
     """A folder's summary, None before the end, and how its work stands."""
     summary = _read_json(path / SUMMARY)
     return summary, summary.get("status", "done") if summary else "running" if is_locked(path / LOCK) else "interrupted"
+
+
+def _told(record: RunRecord) -> str:
+    """lethe-<method>-<topic>-<the request's digest, with the folder's number>, in plain letters."""
+    topic, digest = slug(Path(record.config.topic).stem), record.config.digest()
+    number = re.search(rf"-{digest}(-[0-9]+)$", record.path.name)
+    return f"lethe-{slug(record.config.method)}-{topic}-{digest}{number[1] if number else ''}"
 
 
 def _from_path(path: Path) -> RunRecord | None:

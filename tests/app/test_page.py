@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
@@ -102,6 +103,8 @@ def test_stop_keeps_a_partial_result(scripted, visit):
     page = visit(scripted.url)
     start(page, long=True)
     running(page)
+    for unlearn in ("#start", "#strip-start"):
+        expect(page.locator(unlearn)).to_be_hidden()
     page.locator("#stop").click()
     expect(page.locator("#strip-words")).to_contain_text("Stopped", timeout=10_000)
     expect(page.locator("#start")).to_be_visible()
@@ -166,6 +169,18 @@ def test_ask_both_streams_and_escape_stops(scripted, visit):
     expect(page.locator(".panes[data-done=yes]")).to_be_visible()
     expect(page.locator("#send")).to_be_visible()
     page.wait_for_url(re.compile("q=Tell"))
+
+
+def test_an_answer_ends_where_another_run_is_opened(scripted, visit):
+    page = visit(scripted.url)
+    page.locator("#question input").fill(ENDLESS_QUESTION)
+    page.locator("#question input").press("Enter")
+    expect(page.locator(".pane-original")).to_contain_text("Tessa")
+    start(page)
+    finished(page)
+    expect(page.locator("#panes .panes")).to_have_count(0)
+    expect(page.locator("#send")).to_be_visible()
+    assert "q=" not in page.url
 
 
 def test_what_is_chosen_before_the_page_has_arrived_stays(scripted, visit):
@@ -365,12 +380,14 @@ def test_the_command_is_the_headless_one(scripted, visit):
 
 
 def test_nonsense_in_the_address_is_said_and_ignored(scripted, visit):
-    page = visit(f"{scripted.url}/?run=../../etc&tab=nowhere&q=Why%3F")
-    expect(page.locator("#messages .lt-notice")).to_have_count(2)
+    page = visit(f"{scripted.url}/?__theme=light&run=../../etc&tab=nowhere&race=none&q=Why%3F")
+    expect(page.locator("#messages .lt-notice")).to_have_count(3)
     expect(page.locator("#question input")).to_have_value("Why?")
+    page.wait_for_url(f"{scripted.url}/?__theme=light&q=Why%3F")
     unknown = visit(f"{scripted.url}/?run=2020-01-01-nothing")
     expect(unknown.locator("#messages")).to_contain_text("There is no run")
     expect(unknown.locator("#verdict")).to_contain_text("the Vale books")
+    unknown.wait_for_url(f"{scripted.url}/")
 
 
 @pytest.mark.parametrize("link", ["?run=recorded", "?run=nothing-of-that-name"])
@@ -416,13 +433,15 @@ def test_runs_can_be_named_deleted_and_brought_back(scripted, visit):
 
 def test_the_edit_can_be_downloaded(scripted, visit):
     page = visit(scripted.url)
-    start(page)
+    run_id = start(page)
     finished(page)
     page.get_by_role("tab", name="Runs").click()
     page.locator("#runs-table .run-name").first.click()
     with page.expect_download() as caught:
         page.locator("#download").click()
-    assert caught.value.suggested_filename.endswith(".safetensors")
+    short = run_id.partition("book-series-")[2]
+    assert caught.value.suggested_filename == f"lethe-unlearn-book-series-{short}.safetensors"
+    assert Path(caught.value.path()).read_bytes() == b"made up"
 
 
 def test_dark_mode_is_dark(scripted, visit):
@@ -438,5 +457,6 @@ def test_a_phone_sees_the_verdict_and_can_start(scripted, visit):
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     page.locator("#strip-start").click()
     expect(page.locator("#strip-stop")).to_be_visible()
+    expect(page.locator("#strip-start")).to_be_hidden()
     expect(page.locator("#strip-words")).to_contain_text("Done")
     expect(page.locator("#strip-start")).to_be_visible()

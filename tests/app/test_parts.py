@@ -15,7 +15,7 @@ from components.controls import Field as Setting
 from components.controls import control, fields, is_default, read
 from components.desk_runs import left_out
 from components.follower import follow, seconds_since
-from components.screen import at_strength, draw
+from components.screen import address, at_strength, draw
 from components.seats import Seat, Seats
 from components.settings import Settings
 from components.view import replay
@@ -192,8 +192,18 @@ def test_a_failed_run_that_is_not_kept_is_neither_linked_nor_played_again(kept, 
     story = [(Started(run_id, {}, "2026-01-01"), 0.0), (Failed("The hub cannot be reached.", "", "", ""), 1.0)]
     drawn = list(follow(opened(seat, run_id), _Tape([story]), store))
     assert drawn[-1]["standing"] == ("over" if kept else "idle")
-    assert drawn[-1]["address"] == (f"run={run_id}" if kept else "")
+    assert drawn[-1]["address"] == (f"?run={run_id}" if kept else "?")
     assert {"verdict", "cards", "pairs", "spectrum", "spectrum_words", "change_map", "angles_words"} <= set(drawn[-1])
+
+
+def test_a_question_stays_in_the_address_of_the_run_that_it_was_asked_of():
+    seat = Seat()
+    seat.open("first")
+    seat.question = "Who?"
+    seat.open("first", "replay")
+    assert address(seat) == "?run=first&q=Who%3F"
+    seat.open("second")
+    assert address(seat) == "?run=second"
 
 
 def test_seconds_since_reads_times_with_and_without_a_zone():

@@ -16,7 +16,7 @@ from components.palette import DARK, LIGHT, blend, contrast
 from components.problems import empty_html, notice_html, problem_html
 from components.strip import remaining, share, strip_html
 from components.view import RunView, fold, replay
-from unlearn_core.events import Loss, Phase
+from unlearn_core.events import Finished, Loss, Phase
 
 STYLE = (Path(__file__).parents[2] / "assets" / "style.css").read_text(encoding="utf-8")
 EVIL = "<script>alert(1)</script>"
@@ -125,6 +125,8 @@ def test_strip_of_an_ended_run(story, kind, words):
 
 def test_strip_of_a_running_and_of_an_interrupted_run(events):
     view = replay(events[:60])
+    stopped = replace(view, end=Finished("stopped", 1.0, {}), edit=None)
+    assert "before there was an edit" in strip_html(stopped, 1.0, False)
     html = strip_html(view, view.at + 0.4, True)
     assert "phase 3 of 6" in html and "steps" in html and "left in this phase" in html and "aria-valuenow" in html
     assert "Interrupted" in strip_html(view, view.at, False)

@@ -11,6 +11,7 @@ from components import internals, plots
 from components.links import TABS, ViewState, parse, query_string
 from components.palette import PLOT_FORGET, PLOT_RETAIN, SPLIT_TITLES
 from components.view import RunView, replay
+from unlearn_core.events import Finished
 
 
 def test_accuracy_curves(view):
@@ -97,6 +98,8 @@ def test_words_for_what_is_not_there(view, events):
     assert "Press Unlearn" in internals.spectrum_words(RunView(), 0, "x")
     assert "end of this run" in internals.change_words(replay(events[:20]))
     no_angles = replace(view, overlaps={})
+    stopped = replace(no_angles, end=Finished("stopped", 1.0, {}))
+    assert "the run was stopped" in internals.angles_words(stopped, 0, "x")
     assert "no subspaces" in internals.angles_words(no_angles, 0, "x")
     assert "not changed" in internals.spectrum_words(view, 9, "x") and internals.change_table_html(RunView()) == ""
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
+from components.race_view import RaceView
 from components.view import RunView, fold, replay
-from unlearn_core.events import Answer, Finished, Notice, Progress, decode, encode
+from unlearn_core.events import Answer, Failed, Finished, Notice, Progress, decode, encode
 
 
 def test_prefix_then_rest_equals_all(events):
@@ -57,6 +58,14 @@ def test_status(events, cut, status):
 def test_status_of_bad_ends(story):
     assert story(status="stopped").status == "stopped"
     assert story(status="failed").status == "failed"
+
+
+@pytest.mark.parametrize("begun", [RunView(run_id="x"), RaceView(race_id="x")])
+def test_runs_and_races_stand_alike(begun):
+    assert type(begun)().status == "empty" and begun.status == "running"
+    assert replace(begun, interrupted=True).status == "interrupted"
+    assert replace(begun, interrupted=True, end=Finished("stopped", 1.0, {})).status == "stopped"
+    assert replace(begun, end=Failed("", "", "", "")).status == "failed" and not begun.over
 
 
 def test_everything_arrives(view):

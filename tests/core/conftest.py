@@ -34,14 +34,25 @@ def _slow_noise(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
 
 
+def laid_out(model: Path, topic: Topic, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A world: a copy of a model's folder, with one topic."""
+    folder = tmp_path_factory.mktemp("worlds") / "world"
+    shutil.copytree(model, folder)
+    (folder / "topics").mkdir(exist_ok=True)  # the page's tests lay one there too
+    write_topic(topic, folder / "topics" / f"{topic.name}.json")
+    return folder
+
+
 @pytest.fixture(scope="session")
 def world(tiny_folder: Path, tiny_topic: Topic, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random model's folder with one topic."""
-    folder = tmp_path_factory.mktemp("worlds") / "world"
-    shutil.copytree(tiny_folder, folder)
-    (folder / "topics").mkdir()
-    write_topic(tiny_topic, folder / "topics" / f"{tiny_topic.name}.json")
-    return folder
+    return laid_out(tiny_folder, tiny_topic, tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def taught_world(tiny_topic: Topic, taught_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that knows the hats, with that topic."""
+    return laid_out(taught_folder, tiny_topic, tmp_path_factory)
 
 
 @pytest.fixture

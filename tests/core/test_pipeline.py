@@ -23,11 +23,12 @@ from unlearn_core.events import (
     Perplexity,
     Phase,
     Progress,
+    Spectrum,
     Started,
     TokenScores,
     TopicReady,
 )
-from unlearn_core.models.loading import load, weights_hash
+from unlearn_core.models.loading import load, matrix_place, weights_hash
 from unlearn_core.pipeline import Job, record
 from unlearn_core.store import Store
 from unlearn_core.topics.reader import read_topic, write_topic
@@ -179,6 +180,13 @@ def test_a_stop_while_unlearning_keeps_the_edit_so_far(store: Store, request_of)
     assert run.edit_path is not None and run.status == "stopped"
     assert end.summary["accuracy"]["forget"]["after"] is None and end.summary["removed"] is None
     assert end.summary["live"]["forget"]["n"] == 8
+    edit = LowRankEdit.load(run.edit_path)
+    found = {(item.layer, item.matrix): item for item, _ in store.events(folder.run_id) if isinstance(item, Spectrum)}
+    assert set(found) == {matrix_place(name) for name in edit.names}
+    for name in edit.names:
+        item, values = found[matrix_place(name)], torch.linalg.svdvals(edit.delta(name))
+        assert item.removed == pytest.approx(values[: len(item.removed)].tolist(), rel=1e-3, abs=1e-5)
+        assert item.original and item.relative_change > 0 and item.energy_removed is None
 
 
 @pytest.mark.parametrize(("fault", "word"), [("raise", "too loud"), ("nothing", "gave no edit"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import signal
 import time
 from collections import Counter
@@ -28,7 +27,6 @@ from unlearn_core.sequence.board import Board, Reading
 from unlearn_core.sequence.carry import RIDGE, Conductor, Saved, combine, opened
 from unlearn_core.sequence.requests import asked, conflicts, contested, joint_topic, step_topic, subject
 from unlearn_core.store import Store
-from unlearn_core.topics.reader import write_topic
 from unlearn_core.topics.topic import Question, Topic
 from unlearn_core.workbench import Workbench
 
@@ -250,16 +248,6 @@ def test_edits_are_added_or_fused_and_one_alone_stays_as_it_is() -> None:
 
 
 # carrying it out
-
-
-@pytest.fixture(scope="module")
-def taught_world(taught_folder: Path, tiny_topic: Topic, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model that knows the hats, with that topic."""
-    folder = tmp_path_factory.mktemp("taught-worlds") / "world"
-    shutil.copytree(taught_folder, folder)
-    (folder / "topics").mkdir()
-    write_topic(tiny_topic, folder / "topics" / f"{tiny_topic.name}.json")
-    return folder
 
 
 def carried(world: Path, store: Store, topic: Topic, mode: str, method: str, count: int = 3, **settings: object) -> Saved:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -184,3 +186,16 @@ def test_rounding_of_a_low_rank_change_is_no_direction_of_its_own(width: int) ->
     own = np.linalg.qr(right.double().numpy().T)[0]
     expected = np.linalg.norm(task.double().numpy() @ own) ** 2 / float(task.double().square().sum())
     assert found.energy_removed == pytest.approx(expected, rel=0.02)
+
+
+def test_a_stopped_edit_is_described_by_its_factors_as_far_as_that_is_quick(tiny, case, monkeypatch):
+    edit = case[0]
+    whole = list(spectra.describe(tiny.model, edit))
+    alike = [replace(item, relative_change=pytest.approx(item.relative_change, rel=1e-4)) for item in whole]
+    assert list(spectra.describe_partial(tiny.model, edit)) == alike
+    monkeypatch.setattr(spectra, "QUICK", 50_000)
+    bare = list(spectra.describe_partial(tiny.model, edit))
+    assert [item.removed for item in bare] == [item.removed for item in whole] and not any(item.original for item in bare)
+    assert [item.relative_change for item in bare] == pytest.approx([item.relative_change for item in whole], rel=1e-4)
+    monkeypatch.setattr(spectra, "QUICK", 10)
+    assert list(spectra.describe_partial(tiny.model, edit)) == []

@@ -133,6 +133,27 @@ def test_rename_note_delete_and_undo(store: Store) -> None:
         store.restore("../outside")
 
 
+def test_an_edit_is_offered_under_a_name_that_says_its_run(store: Store) -> None:
+    first, second, other = (store.create(CONFIG.model_copy(update=more)) for more in (
+        {}, {}, {"topic": "/some where/Ünï & co.csv", "method": "icul"}))
+    for folder in (first, second, other):
+        assert store.offered_edit(folder.run_id) is None
+        folder.edit_path.write_bytes(folder.run_id.encode())
+    digest = CONFIG.digest()
+    names = [store.offered_edit(folder.run_id).name for folder in (first, second, other)]
+    assert names[:2] == [f"lethe-unlearn-book-series-{digest}.safetensors", f"lethe-unlearn-book-series-{digest}-2.safetensors"]
+    assert names[2] == f"lethe-icul-n-co-{other.config.digest()}.safetensors"
+    for folder in (first, second, other):  # asked for again after the file was written anew
+        folder.edit_path.unlink()
+        folder.edit_path.write_bytes(b"anew " + folder.run_id.encode())
+        assert store.offered_edit(folder.run_id).read_bytes() == folder.edit_path.read_bytes()
+    assert len(store.runs()) == 3
+    first.finish({"status": "done", "seconds": 1.0})
+    offered = store.offered_edit(first.run_id)
+    store.delete(first.run_id)
+    assert not offered.exists()
+
+
 def test_a_running_run_is_not_deleted(store: Store) -> None:
     folder = store.create(CONFIG)
     with pytest.raises(BadInput, match="still running"):
