@@ -28,9 +28,10 @@ from .races import build_races
 from .runs import build_runs, table_html
 from .screen import Drawn, address, draw
 from .seats import Seat
+from .sequence_form import build_sequences
 from .sequences import sequences_html
 from .settings import Settings
-from .sidebar import Sidebar, build_sidebar, problem_slot
+from .sidebar import Sidebar, build_sidebar, choices, problem_slot
 from .strip import strip_html
 
 # What a stream of updates may change: values, never properties (see picker.py).
@@ -39,6 +40,8 @@ STREAMED = ("strip", "standing", "address", "messages", "verdict", "cards", "chi
             "panes", "runs_table", "sequences")  # fmt: skip
 RACE_PARTS = ("messages", "choosing", "methods", "mode_words", "unable", "command", "estimate", "head", "now", "actions",
               "finding", "plot", "table", "notes", "list")  # fmt: skip
+SEQUENCE_PARTS = ("messages", "count", "topics", "words", "mode", "mode_words", "command", "estimate", "now", "actions")
+SEQUENCE_STREAMED = ("sequence_now", "sequence_actions", "sequences", "runs_table")
 RACE_STREAMED = ("race_head", "race_now", "race_actions", "race_finding", "race_plot", "race_table", "race_notes", "race_list")
 QUEUED = 64  # events that may wait
 PRIVATE = {"api_visibility": "private", "show_progress": "hidden"}
@@ -47,6 +50,7 @@ LAST = {"trigger_mode": "always_last"}  # what was chosen last counts; nothing t
 ONE_BY_ONE = {"concurrency_limit": 1, "concurrency_id": "settings", "show_progress": "hidden"}
 COPY_COMMAND = "(command) => { window.lethe.copy(command, 'Command copied'); }"
 SHOW_RACE = "() => { window.lethe.show('#race-messages .lt', '#race-head'); }"
+SHOW_SEQUENCE = "() => { window.lethe.show('#sequence-messages .lt', '#sequence-now'); }"
 SHOW_RUN = "() => { window.lethe.show('#verdict'); }"
 COPY_LINK = "() => { window.lethe.copy(location.href, 'Link copied'); }"
 
@@ -65,7 +69,7 @@ class _Page:
     def __init__(self, desk: Desk) -> None:
         self.desk, self.setup = desk, SetupDesk(desk)
         self.compare_desk, self.runs_desk, self.races_desk = CompareDesk(desk), RunsDesk(desk), RacesDesk(desk)
-        self.sequences_desk = SequencesDesk(desk)
+        self.sequences_desk = SequencesDesk(desk, self.races_desk)
         self.parts: dict[str, list[Any]] = {}
 
     # --- layout -------------------------------------------------------------------------------------------------------
@@ -96,7 +100,7 @@ class _Page:
                 with gr.Tab("Race", id="race"):
                     self.races = build_races(self.desk.catalogue["methods"], list_html(self.desk.store.races(), ""))
                 with gr.Tab("Sequence", id="sequence"):
-                    self.sequences = Picker(sequences_html(self.desk.store.sequences()), elem_id="sequences")
+                    self.sequences = build_sequences(choices(self.desk.first_topics), sequences_html(self.desk.store.sequences()))
         self.tabs, self.page = tabs, page
         standing = Standing("over" if view.over else "idle", elem_id="standing", visible="hidden")
         self._name_parts(strip, drawer, Address(elem_id="address", visible="hidden"), standing)
@@ -130,7 +134,7 @@ class _Page:
     def _name_parts(self, strip: gr.HTML, drawer: gr.Sidebar, address: Address, standing: Standing) -> None:
         """Which widgets show which part; some parts are shown twice."""
         one, two, three, bar = self.compare, self.anatomy, self.runs, self.sidebar
-        self.opened, self.raced = gr.State(0), gr.State(0)
+        self.opened, self.raced, self.sequenced = gr.State(0), gr.State(0), gr.State(0)
         self.parts = {
             "strip": [strip],
             "sidebar": [drawer],
@@ -161,7 +165,7 @@ class _Page:
             "dial": [one.ask.strength],
             "panes": [one.ask.panes],
             "runs_table": [three.table],
-            "sequences": [self.sequences],
+            "sequences": [self.sequences.tables],
             "undo_row": [three.undo_row],
             "deleted": [three.deleted],
             "run_panel": [three.panel],
@@ -173,6 +177,7 @@ class _Page:
             "download": [three.download],
             "runs_view": [self.runs_view],
             **{f"race_{name}": [getattr(self.races, name)] for name in RACE_PARTS},
+            **{f"sequence_{name}": [getattr(self.sequences, name)] for name in SEQUENCE_PARTS},
             **{part.name: [getattr(bar, part.name)] for part in fields(Sidebar)},
         }
 
@@ -189,6 +194,7 @@ class _Page:
         self._wire_looking()
         self._wire_runs()
         self._wire_races()
+        self._wire_sequences()
 
     def _wire_sidebar(self) -> None:
         bar, setup = self.sidebar, self.setup
@@ -206,7 +212,7 @@ class _Page:
         for button in (self.sidebar.stop, self.strip_stop, self.end_replay):
             self._on(button.click, self.setup.stop, queue=False)
         self._on(self.replay.click, self.desk.replay)
-        self._on(self.messages.select, self.races_desk.watch, picked=True)
+        self._on(self.messages.select, self.sequences_desk.watch, picked=True)
         self.copy_link.click(None, None, None, js=COPY_LINK, **PRIVATE)
 
     def _wire_ask(self) -> None:
@@ -237,8 +243,6 @@ class _Page:
         self._on(tab.save.click, desk.save, [tab.title, tab.note])
         self._on(tab.delete.click, desk.delete)
         self._on(tab.undo.click, desk.undo)
-        chosen = self._on(self.sequences.select, self.sequences_desk.choose, picked=True)
-        self._on(chosen.then, self.sequences_desk.undo, concurrency_limit=None)
 
     def _wire_races(self) -> None:
         view, desk, bar = self.races, self.races_desk, self.sidebar
@@ -250,13 +254,28 @@ class _Page:
             self._on(button.click, partial(desk.choose, every=every))
         begun = self._on(view.start.click, desk.start, asked)
         begun.then(None, None, None, js=SHOW_RACE, **PRIVATE)
-        self._on(view.messages.select, desk.watch, picked=True)
+        self._on(view.messages.select, self.sequences_desk.watch, picked=True)
         self._on(view.actions.select, desk.act, picked=True, queue=False)
         self._on(view.upward.input, desk.set_upward, [view.upward], **LAST)
         for event, handler in ((view.table.select, desk.pick), (view.plot.select, desk.pick_point)):
             self._on(event, handler, picked=True, **LAST).then(None, None, None, js=SHOW_RUN, **PRIVATE)
-        self._on(view.list.select, desk.pick_race, picked=True, **LAST)
-        self._on(self.runs_view.select, desk.set_view, picked=True, **LAST)
+        self._on(view.list.select, desk.watch, picked=True, **LAST)
+        self._on(self.runs_view.select, self.sequences_desk.set_view, picked=True, **LAST)
+        view.copy.click(None, [view.command], None, js=COPY_COMMAND, **PRIVATE)
+
+    def _wire_sequences(self) -> None:
+        view, desk, bar = self.sequences, self.sequences_desk, self.sidebar
+        streamed = {"parts": SEQUENCE_STREAMED, "trigger_mode": "multiple", "concurrency_limit": None}
+        self._on(self.sequenced.change, desk.follow, **streamed)
+        asked = [*bar.form, *view.form]
+        changes = [widget.change for widget in asked]
+        self._on([self.page.load, *changes], desk.refresh, asked, queue=False, **LAST)
+        begun = self._on(view.start.click, desk.start, asked)
+        begun.then(None, None, None, js=SHOW_SEQUENCE, **PRIVATE)
+        self._on(view.messages.select, desk.watch, picked=True)
+        self._on(view.actions.select, desk.act, picked=True, queue=False)
+        chosen = self._on(view.tables.select, desk.choose, picked=True)
+        self._on(chosen.then, desk.undo, concurrency_limit=None)
         view.copy.click(None, [view.command], None, js=COPY_COMMAND, **PRIVATE)
 
     def _on(
@@ -279,14 +298,15 @@ class _Page:
         return triggers(function, inputs, outputs, **how)
 
     def _outputs(self, parts: Iterable[str]) -> list[Any]:
-        return [self.opened, self.raced, *(widget for name in parts for widget in self.parts[name])]
+        return [self.opened, self.raced, self.sequenced, *(widget for name in parts for widget in self.parts[name])]
 
     def _arrive(self, request: gr.Request) -> dict[Any, Any]:
         seat = self.seat(request)
         query = dict(request.query_params)
-        run, race = self.desk.arrive(seat, query), self.races_desk.arrive(seat, query)
-        said = run.get("messages", "") + race.get("messages", "")
-        return self.values(seat, run | race | ({"messages": said} if said else {}) | {"address": address(seat)})
+        arrived = [desk.arrive(seat, query) for desk in (self.desk, self.races_desk, self.sequences_desk)]
+        said = "".join(found.get("messages", "") for found in arrived)
+        changed = arrived[0] | arrived[1] | arrived[2] | ({"messages": said} if said else {})
+        return self.values(seat, changed | {"address": address(seat)})
 
     def _leave(self, request: gr.Request) -> None:
         self.desk.seats.leave(request.session_hash)
@@ -295,9 +315,10 @@ class _Page:
         return self.desk.seats.of(request.session_hash)
 
     def values(self, seat: Seat, drawn: Drawn) -> dict[Any, Any]:
-        """New values by widget. The numbers of the opened run and race go along always: they start the followers."""
+        """New values by widget. The numbers of the opened run, race and sequence go along always: they start the followers."""
         values = {widget: value for name, value in drawn.items() for widget in self.parts[name]}
-        return {self.opened: seat.generation, self.raced: seat.race.generation} | values
+        numbers = {self.opened: seat.generation, self.raced: seat.race.generation, self.sequenced: seat.sequence.generation}
+        return numbers | values
 
 
 def _strip_button(words: str, name: str, variant: str = "secondary") -> gr.Button:

@@ -45,7 +45,7 @@ class Desk:
         What somebody typed, chose or opened while the page was still arriving stays.
         """
         state, messages = parse(query)
-        run_id = state.run or (None if self.runner.racing() else self.runner.running()) or RECORDED
+        run_id = state.run or (None if self.runner.racing() or self.runner.sequencing() else self.runner.running()) or RECORDED
         try:
             run_id = self.store.find(run_id).run_id
         except LetheError as error:
@@ -98,7 +98,7 @@ class Desk:
     def listing(self, seat: Seat) -> Drawn:
         """The table of runs and the sequences as they are now."""
         return {"runs_table": runs.table_html(self.store.runs(), seat.run_id, seat.chosen),
-                "sequences": sequences_html(self.store.sequences(), seat.undoing)}  # fmt: skip
+                "sequences": sequences_html(self.store.sequences(), seat.undoing, seat.sequence.name)}  # fmt: skip
 
     def redraw(self, seat: Seat) -> Drawn:
         """The parts of the open run that change with what the seat looks at."""

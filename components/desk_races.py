@@ -84,7 +84,7 @@ class RacesDesk:
         try:
             race_id = self.runner.start_race(config)
         except Busy as error:
-            return {"race_messages": sidebar.busy_html(error.run_id, seconds_since(error.since), error.race)}
+            return {"race_messages": sidebar.busy_html(error.run_id, seconds_since(error.since), error.kind)}
         except LetheError as error:
             return {"race_messages": card(error)}
         return self.open(seat, race_id) | {"race_choosing": gr.Accordion(open=False)}
@@ -94,7 +94,7 @@ class RacesDesk:
     def arrive(self, seat: Seat, query: dict[str, str]) -> Drawn:
         """A page was opened or reloaded: the race that its address names; without an address, one that is going on."""
         state, _ = parse(query)
-        race_id = state.race or ("" if state.run else self.runner.racing() or "")
+        race_id = state.race or ("" if state.run or state.sequence else self.runner.racing() or "")
         if not race_id:
             return {}
         try:
@@ -105,7 +105,7 @@ class RacesDesk:
     def open(self, seat: Seat, race_id: str) -> Drawn:
         """Look at a race from now on."""
         seat.race.open(self.store.race(race_id).race_id)
-        seat.tab, seat.race.shown = "runs", True
+        seat.tab, seat.race.shown, seat.sequence.shown = "runs", True, False
         return {"tabs": gr.Tabs(selected="runs"), "runs_view": gr.Tabs(selected=RACE), "race_messages": "", "messages": "",
                 "address": address(seat), "race_list": self._list(seat)}  # fmt: skip
 
@@ -117,12 +117,12 @@ class RacesDesk:
             yield {}
             return
         view = RaceView()
-        for batch in self.runner.follow_race(race.race_id, EVERY):
+        for batch in self.runner.follow_race(race.name, EVERY):
             for event, at in batch:
                 view = fold(view, event, at)
             if race.generation != generation:
                 return
-            running = not view.over and self._going_on(race.race_id)
+            running = not view.over and self._going_on(race.name)
             yield self._picture(seat, view, max(view.at, seconds_since(view.started_at)) if running else view.at, running)
         if race.generation == generation:
             left = replace(view, interrupted=bool(view.race_id) and not view.over)
@@ -141,7 +141,7 @@ class RacesDesk:
         race = seat.race
         with race.lock:
             view, running = race.view, race.running
-            ours = running and self.runner.racing() == race.race_id
+            ours = running and self.runner.racing() == race.name
             parts = {
                 "race_head": words.head_html(view, running),
                 "race_now": words.now_html(view, race.now, running),
@@ -151,19 +151,17 @@ class RacesDesk:
                 "race_table": words.table_html(view, race.sort, race.falling),
                 "race_notes": words.notes_html(view),
             }
-            new = {name: value for name, value in parts.items() if name not in race.seen or race.seen[name] != value}
-            race.seen.update(new)
-        return new
+            return race.changed(parts)
 
     def _list(self, seat: Seat) -> str:
-        return words.list_html(self.store.races(), seat.race.race_id)
+        return words.list_html(self.store.races(), seat.race.name)
 
     # --- looking ------------------------------------------------------------------------------------------------------
 
     def act(self, seat: Seat, picked: dict[str, Any]) -> Drawn:
         """A button beside the race: so far there is only one, which stops it."""
         if picked["value"] == "stop":
-            self.runner.stop_race(seat.race.race_id)
+            self.runner.stop_series(seat.race.name)
             seat.race.stopping = True
         return self._drawn(seat)
 
@@ -180,13 +178,9 @@ class RacesDesk:
         """A mark of the picture opens its run."""
         return self.desk.open(seat, str(picked["data"])) if picked.get("data") else {}
 
-    def pick_race(self, seat: Seat, picked: dict[str, Any]) -> Drawn:
-        return self.open(seat, str(picked["value"]).removeprefix(WATCH))
-
     def watch(self, seat: Seat, picked: dict[str, Any]) -> Drawn:
-        """The offer on a card was taken up: look at the race or at the run that it names."""
-        value = str(picked["value"])
-        return self.open(seat, value.removeprefix(WATCH)) if value.startswith(WATCH) else self.desk.watch(seat, picked)
+        """The offer on a card was taken up: look at the race that it names."""
+        return self.open(seat, str(picked["value"]).removeprefix(WATCH))
 
     def set_upward(self, seat: Seat, split: str) -> Drawn:
         seat.race.upward = split if split in SPLITS else "retain"

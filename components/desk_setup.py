@@ -114,7 +114,7 @@ class SetupDesk:
             run_id = self.runner.start(config)
         except LetheError as error:
             if isinstance(error, Busy):
-                return {"messages": sidebar.busy_html(error.run_id, seconds_since(error.since), error.race)}
+                return {"messages": sidebar.busy_html(error.run_id, seconds_since(error.since), error.kind)}
             if error.field:
                 return self._problems({error.field: str(error)})
             return {"messages": card(error)}

@@ -20,11 +20,13 @@ class ViewState:
     tab: str = TABS[0]
     question: str = ""
     race: str = ""  # the race in sight, within the tab of runs
+    sequence: str = ""  # the sequence in sight, there too
 
 
 def query_string(state: ViewState) -> str:
-    """"?run=…&tab=…&q=…&race=…" without the parts that are defaults; "" where all are."""
-    pairs = [("run", state.run), ("tab", "" if state.tab == TABS[0] else state.tab), ("q", state.question), ("race", state.race)]
+    """"?run=…&tab=…&q=…&race=…&sequence=…" without the parts that are defaults; "" where all are."""
+    pairs = [("run", state.run), ("tab", "" if state.tab == TABS[0] else state.tab), ("q", state.question), ("race", state.race),
+             ("sequence", state.sequence)]
     text = urlencode([(key, value) for key, value in pairs if value])
     return f"?{text}" if text else ""
 
@@ -32,20 +34,23 @@ def query_string(state: ViewState) -> str:
 def parse(query: Mapping[str, str]) -> tuple[ViewState, list[str]]:
     """(state, messages) from decoded query parameters; each value that makes no sense gives one message."""
     messages: list[str] = []
-    run, tab, question, race = (str(query.get(key) or "").strip() for key in ("run", "tab", "q", "race"))
+    run, tab, question, race, sequence = (str(query.get(key) or "").strip() for key in ("run", "tab", "q", "race", "sequence"))
     if run and not _RUN.fullmatch(run):
         messages.append(f"The link names no possible run ({_short(run)}): the default run is open instead.")
         run = ""
     if race and not _RUN.fullmatch(race):
         messages.append(f"The link names no possible race ({_short(race)}).")
         race = ""
+    if sequence and not _RUN.fullmatch(sequence):
+        messages.append(f"The link names no possible sequence ({_short(sequence)}).")
+        sequence = ""
     if tab and tab.lower() not in TABS:
         messages.append(f"There is no tab {_short(tab)}: the tabs are {', '.join(TABS)}.")
         tab = ""
     if len(question) > LONGEST_VALUE or any(ord(c) < 32 for c in question):
         messages.append("The question in the link is too long or not text: it was left out.")
         question = ""
-    return ViewState(run=run, tab=tab.lower() or TABS[0], question=question, race=race), messages
+    return ViewState(run=run, tab=tab.lower() or TABS[0], question=question, race=race, sequence=sequence), messages
 
 
 def _short(value: str) -> str:

@@ -52,8 +52,10 @@ def address(seat: Seat) -> str:
     It is never empty: the page takes an empty value for none, and the address would keep what made no sense in it.
     """
     run = "" if seat.run_id == RECORDED or not seat.kept else seat.run_id
-    race = seat.race.race_id if seat.tab == "runs" and seat.race.shown else ""
-    return query_string(ViewState(run=run, tab=seat.tab, question=seat.question, race=race)) or "?"
+    race = seat.race.name if seat.tab == "runs" and seat.race.shown else ""
+    sequence = seat.sequence.name if seat.tab == "runs" and seat.sequence.shown else ""
+    state = ViewState(run=run, tab=seat.tab, question=seat.question, race=race, sequence=sequence)
+    return query_string(state) or "?"
 
 
 def draw(view: RunView, seat: Seat, running: bool = False) -> Drawn:
@@ -167,5 +169,6 @@ _PARTS: dict[str, tuple[Callable[[RunView, Seat, bool], tuple], Callable[[RunVie
     "change_table": (lambda v, s, r: (v.spectra,), lambda v, s, r: change_table_html(v)),
     "angles": (_at, _angles),
     "angles_words": (_at, lambda v, s, r: angles_words(v, *(place(v, s) or (0, "")))),
-    "address": (lambda v, s, r: (s.run_id, s.kept, s.tab, s.question, s.race.race_id, s.race.shown), lambda v, s, r: address(s)),
+    "address": (lambda v, s, r: (s.run_id, s.kept, s.tab, s.question, s.race.name, s.race.shown,
+                               s.sequence.name, s.sequence.shown), lambda v, s, r: address(s)),
 }

@@ -10,6 +10,7 @@ from unlearn_core.events import Answer, TokenScores
 from unlearn_core.store import RECORDED
 
 from .race_seat import RaceSeat
+from .sequence_seat import SequenceSeat
 from .view import RunView
 
 
@@ -47,6 +48,7 @@ class Seat:
     running: bool = False
     seen: dict[str, tuple] = field(default_factory=dict)  # what the parts on the page were drawn from
     race: RaceSeat = field(default_factory=RaceSeat)
+    sequence: SequenceSeat = field(default_factory=SequenceSeat)
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def open(self, run_id: str, how: str = "follow") -> None:
@@ -121,3 +123,4 @@ class Seats:
         if seat is not None:
             seat.generation += 1
             seat.race.generation += 1
+            seat.sequence.generation += 1

@@ -11,15 +11,15 @@ from typing import Any
 
 from .numbers import duration, interval, percent
 from .palette import HEAT_ALPHA, glyph
-from .problems import empty_html
+from .problems import empty_html, problem_html
 
-COMMAND = "python -m unlearn_core sequence --topic private-people --split-by-entity"
 MODES = {
     "stack": "each edit trained on top of the earlier ones",
     "fuse": "added layers, fused in closed form",
     "apart": "each edit kept off the earlier ones",
     "joint": "one run over all requests",
 }
+MODE_TITLES = {"stack": "Stacked", "fuse": "Fused", "apart": "Kept apart", "joint": "All at once"}
 POOLED = {"forget": "All forgotten so far", "forget_paraphrase": "… in other words", "forget_spanish": "… in Spanish",
           "forget_choice": "… among options"}  # fmt: skip
 KEPT = {"neighbor": "Neighbours", "retain": "Retain", "general": "General knowledge"}
@@ -35,12 +35,23 @@ def picked(value: str) -> tuple[str, str, int]:
     return (OPEN, rest, 0) if what == OPEN and rest else ("", "", 0)
 
 
-def sequences_html(bodies: Sequence[Mapping[str, Any]], undoing: tuple[str, int] | None = None) -> str:
-    """All saved sequences, newest first and open. `undoing`: the request (of a sequence) that is being undone right now."""
+def mode_words_html(mode: str, unable: Mapping[str, str]) -> str:
+    """What a mode does, and why others cannot be chosen."""
+    why = "".join(f"<li>{escape(MODE_TITLES[name])}: {escape(words)}</li>" for name, words in unable.items())
+    cannot = f'<ul class="estimate sequence-unable">{why}</ul>' if why else ""
+    return f'<p class="estimate">{escape(MODES[mode].capitalize())}.</p>{cannot}'
+
+
+def sequences_html(bodies: Sequence[Mapping[str, Any]], undoing: tuple[str, int] | None = None, shown: str = "") -> str:
+    """All saved sequences, newest first; open is the one that is `shown`, or the newest. `undoing`: the request (of a
+    sequence) that is being undone right now."""
     if not bodies:
-        said = empty_html("Requests that were unlearned one after another will be listed here.", f"In a terminal: {COMMAND}")
+        said = empty_html("Here each request will be a line and each step a column: how much is still known of what was to be "
+                          "forgotten, and of all that is kept.", "Choose who asks and press Start sequence.")  # fmt: skip
         return f'<section class="lt sequences"><h2>Sequences of requests</h2>{said}</section>'
-    parts = "".join(_sequence(body, undoing, place == 0) for place, body in enumerate(bodies))
+    names = [body["sequence_id"] for body in bodies]
+    first = shown if shown in names else names[0]
+    parts = "".join(_sequence(body, undoing, body["sequence_id"] == first) for body in bodies)
     return f'<section class="lt sequences"><h2>Sequences of requests</h2>{parts}</section>'
 
 
@@ -53,7 +64,7 @@ def _sequence(body: Mapping[str, Any], undoing: tuple[str, int] | None, first: b
     said = [f"<li>{escape(conflict['words'])}</li>" for conflict in body["conflicts"]]
     conflicts = f'<p>Contradictions:</p><ul class="conflicts">{"".join(said)}</ul>' if said else ""
     error = body.get("error")
-    failed = f"<p><strong>{escape(error['what'])}</strong> {escape(error['why'])}</p>" if error else ""
+    failed = problem_html(error["what"], error["why"], error.get("remedy", ""), error.get("trace", "")) if error else ""
     waiting = f'<p role="status">Measuring without request {waits} …</p>' if waits else ""
     opened = " open" if first or waits else ""
     return (f'<details class="sequence" data-sequence="{escape(sequence_id, quote=True)}"{opened}><summary>{head}</summary>'
@@ -62,6 +73,8 @@ def _sequence(body: Mapping[str, Any], undoing: tuple[str, int] | None, first: b
 
 def _table(body: Mapping[str, Any], waits: int) -> str:
     steps = [*body["steps"], *body["undone"]]
+    if not steps:
+        return ""
     heads = "".join(f'<th scope="col" class="number">{escape(step["title"])}</th>' for step in steps)
     rows = [_request(body, row, steps, waits) for row in body["rows"] if row["kind"] == "request" and row["split"] == "forget"]
     rows += [_line(words, split, [step["pooled"].get(split) for step in steps])
@@ -83,7 +96,8 @@ def _request(body: Mapping[str, Any], row: Mapping[str, Any], steps: Sequence[Ma
                           place in step["asked"]) for step in steps)  # fmt: skip
     button = ""
     if run is not None and body["mode"] != "joint":
-        target, off = escape(f"{UNDO}:{place}:{body['sequence_id']}", quote=True), " disabled" if waits else ""
+        target = escape(f"{UNDO}:{place}:{body['sequence_id']}", quote=True)
+        off = " disabled" if waits or body["status"] == "running" else ""
         button = (f'<button type="button" class="undo-request" data-pick="{target}"{off} '
                   f'aria-label="Undo request {place}">Undo</button>')  # fmt: skip
     return f'<tr><th scope="row">{words}</th>{cells}<td>{button}</td></tr>'

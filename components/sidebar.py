@@ -244,13 +244,13 @@ def with_setting(settings: dict[str, Any], field: Field, shown: Any) -> dict[str
     return rest if is_default(field, value) else {**rest, field.name: value}
 
 
-def busy_html(run_id: str, seconds: float, race: bool = False) -> str:
-    """Who is running, and the offer to watch."""
-    pick, what = escape(f"{'race' if race else 'watch'}:{run_id}", quote=True), "race" if race else "run"
+def busy_html(run_id: str, seconds: float, kind: str = "run") -> str:
+    """Who is running, and the offer to watch. `kind`: run, race or sequence."""
+    pick = escape(f"{'watch' if kind == 'run' else kind}:{run_id}", quote=True)
     return (
         '<div class="lt lt-problem busy" role="status">'
-        f'<p class="lt-problem-what">A {what} started {seconds:.0f} s ago in another window.</p>'
-        f"<p>One model works on one run or race at a time: {escape(run_id)} has it now.</p>"
+        f'<p class="lt-problem-what">A {kind} started {seconds:.0f} s ago in another window.</p>'
+        f"<p>One model works on one run, race or sequence at a time: {escape(run_id)} has it now.</p>"
         f'<button type="button" class="card-action" data-pick="{pick}">Watch it</button></div>'
     )
 

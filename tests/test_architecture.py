@@ -26,7 +26,8 @@ PURE = ("unlearn_core.subspace", "unlearn_core.objectives", "unlearn_core.evalua
         "unlearn_core.evaluation.judging", "unlearn_core.evaluation.removal",
         *(f"components.{name}" for name in ("view", "verdict", "tokens", "plots", "links", "palette", "cards",
                                             "findings", "numbers", "internals", "pairs", "strip", "terms",
-                                            "problems", "race_view", "story", "race_plot", "race_words", "sequences")))
+                                             "problems", "race_view", "story", "race_plot", "race_words", "sequences",
+                                             "sequence_now")))
 PLAIN_DATA = ("unlearn_core.config", "unlearn_core.events", "unlearn_core.topics.topic")
 IMPURE = ("os", "sys", "io", "pathlib", "shutil", "tempfile", "subprocess", "threading", "multiprocessing", "asyncio",
           "time", "datetime", "random", "secrets", "uuid", "logging", "socket", "http", "urllib.request", "gradio")

@@ -21,12 +21,13 @@ from pydantic import ValidationError  # noqa: E402
 
 from . import race, sequence  # noqa: E402
 from .allocator import keep_freed_memory  # noqa: E402
-from .config import BUDGET, DEFAULTS, MODES, SPLITS, RaceConfig, RunConfig  # noqa: E402
+from .config import BUDGET, DEFAULTS, MODES, SPLITS, RaceConfig, RunConfig, SequenceConfig  # noqa: E402
 from .errors import BadInput, LetheError, Stopped, Unavailable  # noqa: E402
-from .events import Event, Failed, Finished, LaneBegun, LaneEnded, Notice, Phase, Progress  # noqa: E402
+from .events import Event, Failed, Finished, LaneBegun, LaneEnded, Notice, Phase, Progress, RequestBegun  # noqa: E402
 from .methods import catalogue as methods  # noqa: E402
 from .models.catalogue import DEMO, models  # noqa: E402
 from .preflight import check_model, edit_file, model_folder, refuse  # noqa: E402
+from .sequence.series import allowed, plan_of  # noqa: E402
 from .store import RunRecord, Store  # noqa: E402
 from .topics.catalogue import completed, find_topic, topics  # noqa: E402
 
@@ -160,6 +161,8 @@ class Report:
             self._line(f"          {event.text}")
         elif isinstance(event, LaneBegun):
             self._line(f"          --- {event.method} ({event.index} of {event.count}) ---")
+        elif isinstance(event, RequestBegun):
+            self._line(f"          --- request {event.index} of {event.count}: {event.title} ---")
         elif isinstance(event, LaneEnded):
             self._line(f"{at:6.1f} s  {event.row['method']}: {event.row['status']}")
         elif isinstance(event, Finished):
@@ -248,15 +251,12 @@ def _sequence_plan(options: argparse.Namespace, store: Store) -> tuple[sequence.
         raise BadInput("Only one topic can be split by entity.", "", "Give one --topic.", field="topic")
     if options.requests is not None and not options.split_by_entity:
         raise BadInput("--requests needs --split-by-entity.", "Whole topics are one request each.", "Leave it out.")
-    settings = dict(_setting(text) for text in options.set)
     options.topic = specs[0]
-    config, folder = _request(options, options.method, settings), model_folder(options.model)
-    for spec in specs:
-        refuse(config.model_copy(update={"topic": spec}), store)
-    found = [completed(find_topic(spec, folder, store.uploads), folder).topic for spec in specs]
-    requests = (sequence.single_requests(found[0], options.requests) if options.split_by_entity else
-                sequence.topic_requests(found))
-    return sequence.planned(requests, options.mode, options.method), config, specs
+    first = _request(options, options.method, dict(_setting(text) for text in options.set))
+    every = len(allowed(first, store)["entities"]) if options.split_by_entity and options.requests is None else options.requests
+    config = SequenceConfig(model=first.model, topics=tuple(specs), requests=every, method=first.method, mode=options.mode,
+                            settings=first.settings, seed=first.seed, device=first.device, dtype=first.dtype)
+    return plan_of(config, store), first, specs
 
 
 def _undo(options: argparse.Namespace, store: Store, stop: threading.Event) -> tuple[int, Any, str]:

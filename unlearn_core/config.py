@@ -1,4 +1,4 @@
-"""What one run or one race is asked to do, as frozen plain data. Imports no torch; does not know whether a method exists."""
+"""What one run, race or sequence is asked to do, as frozen plain data. Imports no torch; does not know whether a method exists."""
 
 from __future__ import annotations
 
@@ -98,6 +98,42 @@ class RaceConfig(BaseModel):
         parts += [f"--mode {self.mode}"] + ([f"--budget {self.budget:g}"] if self.budget is not None else [])
         parts += [f"--set {shlex.quote(f'{method}.{key}={_plain(value)}')}"
                   for method, settings in sorted(self.settings.items()) for key, value in sorted(settings.items())]
+        parts.append(f"--seed {self.seed}")
+        parts += [f"--device {self.device}"] if self.device != "auto" else []
+        parts += [f"--dtype {self.dtype}"] if self.dtype != "auto" else []
+        return " ".join(parts)
+
+
+class SequenceConfig(BaseModel):
+    """Everything that determines a sequence of requests. `requests`: how many entities of the one topic ask, None where each
+    topic asks as a whole."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str = Field("demo", description="'demo', a hub id, or a local folder")
+    topics: tuple[str, ...] = Field(..., min_length=1, description="the topics that ask, or the one whose entities do")
+    requests: int | None = Field(None, description="how many of the topic's entities ask, in its order")
+    method: str = Field("unlearn", description="a method's name")
+    mode: Literal["stack", "fuse", "apart", "joint"] = Field("stack", description="how the edits come together")
+    settings: dict[str, Any] = Field(default_factory=dict, description="the method's settings that differ from its defaults")
+    seed: int = Field(0, ge=0, le=2**31 - 1, description="seeds the method only")
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+
+    def run(self, topic: str) -> RunConfig:
+        """What is asked of the method about one topic."""
+        return RunConfig(model=self.model, topic=topic, method=self.method, settings=self.settings, seed=self.seed,
+                         device=self.device, dtype=self.dtype)
+
+    def command(self) -> str:
+        """The headless command that repeats this sequence."""
+        import shlex
+
+        asked = (f"--topics {shlex.quote(','.join(self.topics))}" if self.requests is None else
+                 f"--topic {shlex.quote(self.topics[0])} --split-by-entity --requests {self.requests}")
+        parts = [f"python -m unlearn_core sequence --model {shlex.quote(self.model)} {asked}",
+                 f"--method {self.method} --mode {self.mode}"]
+        parts += [f"--set {shlex.quote(f'{key}={_plain(value)}')}" for key, value in sorted(self.settings.items())]
         parts.append(f"--seed {self.seed}")
         parts += [f"--device {self.device}"] if self.device != "auto" else []
         parts += [f"--dtype {self.dtype}"] if self.dtype != "auto" else []

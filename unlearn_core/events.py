@@ -229,6 +229,16 @@ class LaneEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class RequestBegun:
+    """A request's turn in a sequence has come, as the run of that id. `index` counts from 1 to `count`."""
+
+    title: str
+    run_id: str
+    index: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Notice:
     """A sentence for the reader: a limit, a choice, a warning."""
 
@@ -271,6 +281,7 @@ Event = (
     | RaceStarted
     | LaneBegun
     | LaneEnded
+    | RequestBegun
     | Notice
     | Finished
     | Failed

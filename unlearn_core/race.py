@@ -234,6 +234,7 @@ class Race:
     started: float
     cancelled: Callable[[], bool] = lambda: False
     track: Track | None = field(default=None, init=False)
+    kind: str = field(default="race", init=False)
 
     def seconds(self) -> float:
         return time.monotonic() - self.started
@@ -247,6 +248,10 @@ class Race:
         """Stop that run alone: the next method's turn comes."""
         if self.track is not None:
             self.track.skipped.add(run_id)
+
+    def record(self, bench: Workbench, publish: Callable[[Event, float], None]) -> None:
+        """Carry it out and publish what happens, the terminal event last."""
+        record_race(self, bench, publish)
 
 
 def record_race(race: Race, bench: Workbench, publish: Callable[[Event, float], None] = lambda event, at: None) -> Event:

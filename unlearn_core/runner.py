@@ -14,13 +14,14 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from . import methods
-from .config import RaceConfig, RunConfig
+from .config import RaceConfig, RunConfig, SequenceConfig
 from .errors import BadInput, LetheError, Stopped
 from .events import TERMINAL, Answer, Event, Failed, Progress, TokenScores
 from .models.catalogue import DEMO, models
 from .preflight import model_folder, problems, refuse
-from .race import Race, field_of, record_race
-from .store import RunFolder, RunRecord, Store
+from .race import Race, field_of
+from .sequence.series import Series, allowed, plan_of
+from .store import RunFolder, RunRecord, SequenceFolder, Store
 from .tasks import AskUpdate, Ended, Entry, RunLog, Task
 from .topics.catalogue import completed, describe, topics
 from .topics.uploads import parse_upload, renamed
@@ -31,15 +32,17 @@ if TYPE_CHECKING:
 HEARTBEAT = 1.0  # seconds
 LOGS_KEPT = 8  # finished runs whose events stay in memory
 PREVIEW_ROWS = 6
+Folder = RunFolder | SequenceFolder
 
 
 class Busy(LetheError):
-    """Another run, or a race, is in progress. `run_id` is its id, `since` when it started (ISO 8601, UTC)."""
+    """Something of that kind (run, race or sequence) is in progress. `run_id` is its id, `since` when it started (ISO 8601,
+    UTC)."""
 
-    def __init__(self, run_id: str, since: str, race: bool = False) -> None:
-        super().__init__(f"{'A race' if race else 'Another run'} is in progress.",
+    def __init__(self, run_id: str, since: str, kind: str = "run") -> None:
+        super().__init__(f"{'Another' if kind == 'run' else 'A'} {kind} is in progress.",
                          f"{run_id} has been running since {since}.", "Watch it, stop it, or wait for its end.")
-        self.run_id, self.since, self.race = run_id, since, race
+        self.run_id, self.since, self.kind = run_id, since, kind
 
 
 class Runner:
@@ -50,8 +53,8 @@ class Runner:
         self._changed = threading.Condition()
         self._waiting: list[Task] = []
         self._current: Task | None = None
-        self._run: tuple[RunFolder, Task] | None = None
-        self._race: Race | None = None  # where what is in progress is one
+        self._run: tuple[Folder, Task] | None = None
+        self._series: Race | Series | None = None  # where what is in progress is one: several runs, one after another
         self._logs: OrderedDict[str, RunLog] = OrderedDict()
         self._worker: threading.Thread | None = None
 
@@ -104,10 +107,10 @@ class Runner:
         self._submit(task)
         return folder.run_id
 
-    def _begin(self, create: Callable[[], RunFolder]) -> tuple[RunFolder, RunLog]:
+    def _begin(self, create: Callable[[], Any]) -> tuple[Any, RunLog]:
         """A folder and a log for what is to be in progress; raises Busy where something is."""
         if self._run is not None:
-            raise Busy(self._run[0].run_id, self._run[0].started_at, self._race is not None)
+            raise Busy(self._run[0].run_id, self._run[0].started_at, self._series.kind if self._series else "run")
         folder = create()
         log = self._logs[folder.run_id] = RunLog()
         while len(self._logs) > LOGS_KEPT:
@@ -116,18 +119,18 @@ class Runner:
 
     def stop(self, run_id: str) -> None:
         """Ask a run to stop; it ends within a step. Nothing happens where it is not running. In a race the next
-        method's turn comes."""
-        run, race = self._run, self._race
-        if race is not None:
-            race.skip(run_id)
+        method's turn comes; a sequence ends with it."""
+        run, series = self._run, self._series
+        if series is not None:
+            series.skip(run_id)
         elif run is not None and run[0].run_id == run_id:
             run[1].cancelled.set()
 
     def running(self) -> str | None:
-        """The id of the run in progress, which may be one of a race."""
-        run, race = self._run, self._race
-        if race is not None:
-            return race.running
+        """The id of the run in progress, which may be one of a race or a sequence."""
+        run, series = self._run, self._series
+        if series is not None:
+            return series.running
         return run[0].run_id if run is not None else None
 
     def follow(self, run_id: str, every: float = 0.25) -> Iterator[list[Entry]]:
@@ -188,9 +191,9 @@ class Runner:
         """The way is free for the next run, before followers learn of this one's end."""
         with self._changed:
             if self._run is not None and self._run[1] is task:
-                self._run = self._race = None
+                self._run = self._series = None
 
-    # --- races --------------------------------------------------------------------------------------------------------
+    # --- races and sequences ------------------------------------------------------------------------------------------
 
     def unable(self, config: RaceConfig) -> dict[str, str]:
         """Why a method of a race cannot run, by method; {} where all can. Raises BadInput where the race itself cannot be."""
@@ -199,25 +202,46 @@ class Runner:
     def start_race(self, config: RaceConfig) -> str:
         """Begin a race, one piece of work for the queue, and return its id. Raises BadInput, and Busy as `start` does."""
         field_of(config, self.store)
+        return self._start_series(lambda: self.store.create_race(config),
+                                  lambda folder: Race(config, folder, self.store, time.monotonic()))
+
+    def allowed(self, config: RunConfig) -> dict[str, Any]:
+        """What a sequence on a run's topic with its method can be: `entities`, and why modes are `unable`. Raises BadInput."""
+        return allowed(config, self.store)
+
+    def start_sequence(self, config: SequenceConfig) -> str:
+        """Begin a sequence of requests and return its id. Raises BadInput, and Busy as `start` does."""
+        plan = plan_of(config, self.store)
+        return self._start_series(lambda: self.store.create_sequence(plan.name(config.method)),
+                                  lambda folder: Series(config, plan, folder, self.store, time.monotonic()))
+
+    def _start_series(self, create: Callable[[], Folder], make: Callable[[Any], Race | Series]) -> str:
         with self._changed:
-            folder, log = self._begin(lambda: self.store.create_race(config))
-            race = Race(config, folder, self.store, time.monotonic())
-            task = Task(lambda bench, task: self._carry_out_race(bench, task, race, log), needed=True)
-            race.cancelled = task.cancelled.is_set
-            self._run, self._race = (folder, task), race
+            folder, log = self._begin(create)
+            series = make(folder)
+            task = Task(lambda bench, task: self._carry_out_series(bench, task, series, log), needed=True)
+            series.cancelled = task.cancelled.is_set
+            self._run, self._series = (folder, task), series
         self._submit(task)
         return folder.run_id
 
-    def stop_race(self, race_id: str) -> None:
-        """Ask a race to stop: the method whose turn it is ends within a step, and no other begins."""
+    def stop_series(self, series_id: str) -> None:
+        """Ask a race or a sequence to stop: the run whose turn it is ends within a step, and no other begins."""
         run = self._run
-        if run is not None and run[0].run_id == race_id:
+        if run is not None and run[0].run_id == series_id:
             run[1].cancelled.set()
 
     def racing(self) -> str | None:
         """The id of the race in progress."""
-        race = self._race
-        return race.folder.run_id if race is not None else None
+        return self._going_on("race")
+
+    def sequencing(self) -> str | None:
+        """The id of the sequence in progress."""
+        return self._going_on("sequence")
+
+    def _going_on(self, kind: str) -> str | None:
+        series = self._series
+        return series.folder.run_id if series is not None and series.kind == kind else None
 
     def follow_race(self, race_id: str, every: float = 0.25) -> Iterator[list[Entry]]:
         """What happens in a race, as `follow` gives it of a run."""
@@ -227,23 +251,30 @@ class Runner:
         else:
             yield from self._follow_log(log, every)
 
-    def _carry_out_race(self, bench: Workbench, task: Task, race: Race, log: RunLog) -> None:
+    def follow_sequence(self, sequence_id: str, every: float = 0.25) -> Iterator[list[Entry]]:
+        """What happens in a sequence, as `follow` gives it of a run; of another process's only that it goes on. Its table
+        is in the store and grows with every request."""
+        log = self._logs.get(sequence_id)
+        if log is None:
+            yield from self._follow_files(lambda: self.store.find_sequence(sequence_id)[1]["status"], list)
+        else:
+            yield from self._follow_log(log, every)
+
+    def _carry_out_series(self, bench: Workbench, task: Task, series: Race | Series, log: RunLog) -> None:
         def publish(event: Event, at: float) -> None:
             if isinstance(event, TERMINAL):
                 self._forget_run(task)
             log.add(event, at)
 
         try:
-            record_race(race, bench, publish)
+            series.record(bench, publish)
         except OSError as error:
-            why = f"{race.folder.path}: {error.strerror}."
-            publish(Failed("The race could not be written.", why, "Free some space.", ""), race.seconds())
+            why = f"{series.folder.path}: {error.strerror}."
+            publish(Failed(f"The {series.kind} could not be written.", why, "Free some space.", ""), series.seconds())
         finally:
             self._forget_run(task)
-            race.folder.close()
+            series.folder.close()
             log.close()
-
-    # --- sequences ----------------------------------------------------------------------------------------------------
 
     def undo_request(self, sequence_id: str, places: Sequence[int]) -> dict[str, Any]:
         """Measure a saved sequence without some of its requests; waits for the model. Returns the table. Raises BadInput."""

@@ -116,7 +116,8 @@ class SequenceFolder:
     """The folder of a sequence of requests: its table, the topics of its runs and the requests' own edits."""
 
     def __init__(self, path: Path) -> None:
-        self.path, self.sequence_id = path, path.name
+        self.path = path
+        self.sequence_id = self.run_id = path.name
         self.started_at = datetime.now(UTC).isoformat(timespec="seconds")
         self._lock: IO[str] | None = None
 
@@ -148,6 +149,11 @@ class SequenceFolder:
         path = folder / f"{topic.name}-{number}.json"
         write_topic(topic, path)
         return path
+
+    def discard(self) -> None:
+        """Remove the folder: nothing was done that is worth keeping."""
+        self.close()
+        shutil.rmtree(self.path, ignore_errors=True)
 
     def write(self, body: dict[str, Any]) -> None:
         """Save the table."""

@@ -233,7 +233,7 @@ class ScriptedRunner(ScriptedRaces):
 
     def _refuse(self) -> None:
         if self._running or self.racing():
-            raise Busy(self.racing() or self._running, self._since, bool(self.racing()))
+            raise Busy(self.racing() or self._running, self._since, "race" if self.racing() else "run")
 
     def _play(self, folder: Any, config: RunConfig) -> None:
         stop, began = self._stops[folder.run_id], time.monotonic()

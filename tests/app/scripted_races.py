@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from unlearn_core.config import RaceConfig
+from unlearn_core.config import RaceConfig, RunConfig
 from unlearn_core.events import (
     TERMINAL,
     Event,
@@ -40,10 +40,16 @@ class ScriptedRaces:
     def unable(self, config: RaceConfig) -> dict[str, str]:
         return {UNABLE: WHY} if UNABLE in (config.methods or TITLES) else {}
 
+    def sequencing(self) -> str | None:
+        return None
+
+    def allowed(self, config: RunConfig) -> dict[str, Any]:
+        return {"entities": [], "unable": {}}
+
     def racing(self) -> str | None:
         return self._racing or None
 
-    def stop_race(self, race_id: str) -> None:
+    def stop_series(self, race_id: str) -> None:
         if race_id and race_id == self._racing:
             self._race_stop.set()
 

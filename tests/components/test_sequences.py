@@ -10,8 +10,10 @@ import pytest
 
 from components.desk_sequences import SequencesDesk
 from components.seats import Seat
-from components.sequences import picked, sequences_html
+from components.sequence_now import Doing, fold, now_html
+from components.sequences import mode_words_html, picked, sequences_html
 from unlearn_core.errors import BadInput
+from unlearn_core.events import Failed, Phase, Progress, RequestBegun
 
 EVIL = "<script>alert(1)</script>"
 
@@ -70,7 +72,7 @@ def test_a_button_stands_for_one_thing(value: str, meant: tuple) -> None:
 
 
 def test_without_any_the_page_says_how_to_make_one_and_escapes_everything() -> None:
-    assert "unlearn_core sequence" in sequences_html([])
+    assert "press Start sequence" in sequences_html([])
     assert EVIL not in sequences_html([body(title=EVIL) | {"error": {"what": EVIL, "why": EVIL}}])
     assert "It broke." in sequences_html([body() | {"error": {"what": "It broke.", "why": ""}}])
 
@@ -79,7 +81,7 @@ def desk_of(undo: Any) -> SequencesDesk:
     opened = []
     return SequencesDesk(SimpleNamespace(runner=SimpleNamespace(undo_request=undo), opened=opened,
                                          store=SimpleNamespace(sequences=lambda: [body()]),
-                                         open=lambda seat, run_id: opened.append(run_id) or {"tabs": run_id}))  # fmt: skip
+                                         open=lambda seat, run_id: opened.append(run_id) or {"tabs": run_id}), None)  # fmt: skip
 
 
 def test_an_undo_is_announced_carried_out_once_and_then_shown() -> None:
@@ -101,3 +103,37 @@ def test_what_cannot_be_undone_gives_a_card_and_a_run_opens() -> None:
     assert "no such request" in desk.undo(seat)["messages"] and seat.undoing is None
     assert desk.choose(seat, {"value": "open:run-1"}) == {"tabs": "run-1"} and desk.desk.opened == ["run-1"]
     assert desk.undo(seat) == {}
+
+
+def test_every_request_shows_how_far_it_is_while_the_sequence_goes_on() -> None:
+    requests = [{"place": place, "title": title} for place, title in enumerate(("Ann", EVIL, "Cy"), start=1)]
+    going = body() | {"requests": requests}
+    doing = Doing()
+    assert "1 of 3 requests done" in now_html(going, doing, 5, True) and now_html(going, doing, 5, False) == ""
+    for event in (RequestBegun("Bob", "run-2", 2, 3), Phase("fit", "Train", 2, 4), Progress(3, 6, "steps")):
+        doing = fold(doing, event)
+    html = now_html(going, doing, 65, True)
+    assert "Request 2 of 3: Bob" in html and "Train · 3 of 6 steps" in html and "05" in html and EVIL not in html
+    assert re.findall(r"race-lane-(\w+)", html) == ["done", "running", "waiting"] and "width:37.5%" in html
+    ended = fold(doing, Failed("The disk is full.", "", "", ""))
+    assert "The disk is full." in now_html(going, ended, 65, False)
+    joint = now_html(going | {"mode": "joint", "runs": []}, fold(Doing(), RequestBegun("All", "run", 1, 1)), 1, True)
+    assert re.findall(r"race-lane-(\w+)", joint) == ["running"] * 3
+
+
+def test_the_form_says_who_asks_or_how_many_there_are() -> None:
+    assert "In this order: A, B." in SequencesDesk._words(["A", "B", "C"], 2, "")
+    assert "names 3: A, B, C" in SequencesDesk._words(["A", "B", "C"], 4, "")
+    assert "fewer than two" in SequencesDesk._words([], 4, "") and "No model." in SequencesDesk._words([], 4, "No model.")
+
+
+def test_what_a_method_cannot_do_is_said_with_its_mode() -> None:
+    html = mode_words_html("stack", {"fuse": f"No closed form {EVIL}."})
+    assert "Each edit trained on top" in html and "Fused: No closed form" in html and EVIL not in html
+
+
+def test_nothing_is_undone_while_a_sequence_goes_on_and_the_one_in_sight_is_open() -> None:
+    html = sequences_html([body() | {"status": "running"}, body() | {"sequence_id": "older"}], None, "older")
+    assert html.count("disabled") == 1 and html.count(" open>") == 1
+    assert re.search(r'data-sequence="older" open', html)
+    assert "<table" not in sequences_html([body() | {"steps": [], "undone": []}])

@@ -439,7 +439,7 @@ def runner(store: Store) -> Iterator[Runner]:
     runner = Runner(store)
     yield runner
     if runner.racing():
-        runner.stop_race(runner.racing())
+        runner.stop_series(runner.racing())
         wait_for(lambda: runner.racing() is None)
 
 
@@ -495,8 +495,8 @@ def test_stopping_a_race_keeps_the_rows_so_far_and_begins_no_other(runner: Runne
                                          slow_noise={"steps": 10_000, "pause": 0.02}))
     wait_for(lambda: any(isinstance(event, LaneBegun) and event.method == "slow-noise"
                          for event, _ in runner.store.race_events(race_id)))
-    runner.stop_race("another")
-    runner.stop_race(race_id)
+    runner.stop_series("another")
+    runner.stop_series(race_id)
     end = followed(runner, race_id)[-1]
     assert end.status == "stopped"
     assert [(row["method"], row["status"]) for row in end.summary["rows"]] == [("task-vector", "done"), ("slow-noise", "stopped")]
@@ -517,15 +517,15 @@ def test_nothing_else_starts_while_a_race_goes_on_and_it_says_who_is_running(run
     for start in (lambda: runner.start(request_of()), lambda: runner.start_race(asked)):
         with pytest.raises(Busy) as caught:
             start()
-        assert caught.value.run_id == race_id and caught.value.race and "A race" in str(caught.value)
+        assert caught.value.run_id == race_id and caught.value.kind == "race" and "A race" in str(caught.value)
     run_id = wait_for(runner.running)
     assert [isinstance(event, Started) for event, _ in next(runner.follow(run_id))][:1] in ([True], [])
-    runner.stop_race(race_id)
+    runner.stop_series(race_id)
     assert followed(runner, race_id)[-1].status == "stopped"
     run_id = runner.start(request_of(steps=10_000, pause=0.02))
     with pytest.raises(Busy) as caught:
         runner.start_race(asked)
-    assert caught.value.run_id == run_id and not caught.value.race
+    assert caught.value.run_id == run_id and caught.value.kind == "run"
     runner.stop(run_id)
     wait_for(lambda: runner.running() is None)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 import time
 from collections import Counter
@@ -13,16 +14,16 @@ import pytest
 import torch
 
 from unlearn_core import sequence
-from unlearn_core.__main__ import main
-from unlearn_core.config import RunConfig
+from unlearn_core.__main__ import _parser, _sequence_plan, main
+from unlearn_core.config import RunConfig, SequenceConfig
 from unlearn_core.edits.kinds import load_edit
 from unlearn_core.edits.layers import LayerEdit, fused
 from unlearn_core.edits.low_rank import LowRankEdit
 from unlearn_core.errors import BadInput
 from unlearn_core.evaluation.measure import Judged, measure
-from unlearn_core.events import Loss
+from unlearn_core.events import TERMINAL, Event, Loss, RequestBegun
 from unlearn_core.models.loading import load, weights_hash
-from unlearn_core.runner import Runner
+from unlearn_core.runner import Busy, Runner
 from unlearn_core.sequence.board import Board, Reading
 from unlearn_core.sequence.carry import RIDGE, Conductor, Saved, combine, opened
 from unlearn_core.sequence.requests import asked, conflicts, contested, joint_topic, step_topic, subject
@@ -336,6 +337,73 @@ def test_the_page_undoes_through_the_runner(taught_world, store, tiny_topic) -> 
     for spec, place in (("no-such", 1), (saved.body["sequence_id"], 7)):
         with pytest.raises(BadInput):
             runner.undo_request(spec, [place])
+
+
+def followed(runner: Runner, sequence_id: str) -> list[Event]:
+    return [event for batch in runner.follow_sequence(sequence_id, every=0.02) for event, _ in batch]
+
+
+def of_hats(world: Path, **changes: object) -> SequenceConfig:
+    asked = {"topics": ("tiny-hats",), "requests": 2, "method": "slow-noise", "settings": {"steps": 2}, "device": "cpu"}
+    return SequenceConfig(model=str(world), **asked | changes)
+
+
+def test_a_sequence_is_one_list_of_events_for_every_tab_and_a_table_that_grows(taught_world, store) -> None:
+    runner = Runner(store)
+    sequence_id = runner.start_sequence(of_hats(taught_world))
+    first, second = followed(runner, sequence_id), followed(runner, sequence_id)
+    assert first == second and [(event.title, event.index, event.count) for event in first if isinstance(event, RequestBegun)] == [
+        ("Ada", 1, 2), ("Bo", 2, 2)]  # fmt: skip
+    assert sum(isinstance(event, TERMINAL) for event in first) == 1
+    assert first[-1].summary == store.find_sequence(sequence_id)[1] and first[-1].status == "done"
+    assert [step["title"] for step in first[-1].summary["steps"]] == ["original", "after 1", "after 2"]
+    assert runner.sequencing() is None and runner.running() is None and followed(Runner(store), sequence_id) == []
+
+
+def test_nothing_else_starts_while_a_sequence_goes_on_and_a_stop_keeps_the_table_so_far(taught_world, store) -> None:
+    runner, asked = Runner(store), of_hats(taught_world, settings={"steps": 10_000, "pause": 0.02})
+    sequence_id = runner.start_sequence(asked)
+    with pytest.raises(Busy) as caught:
+        runner.start(asked.run("tiny-hats"))
+    assert caught.value.run_id == sequence_id and caught.value.kind == "sequence" and runner.racing() is None
+    end = time.monotonic() + 60
+    while runner.running() is None:
+        assert time.monotonic() < end, "no request began"
+        time.sleep(0.02)
+    assert store.find_sequence(sequence_id)[1]["status"] == "running" and len(store.sequences()[0]["steps"]) == 1
+    with pytest.raises(BadInput, match="going on"):
+        Conductor(Workbench(store), store).undo(sequence_id, {1})
+    runner.stop(runner.running())  # as good as stopping the sequence: what follows rests on it
+    assert followed(runner, sequence_id)[-1].status == "stopped" and runner.sequencing() is None
+    assert [store.find_sequence(sequence_id)[1][part] for part in ("status", "runs")] == ["stopped", []]
+
+
+@pytest.mark.parametrize(("changes", "word"), [
+    ({"requests": 9}, "cannot be 9"), ({"topics": ("nothing",)}, "nothing"), ({"mode": "fuse"}, "cannot be fused"),
+    ({"mode": "apart"}, "keep edits apart"), ({"settings": {"steps": -1}}, "-1"),
+    ({"topics": ("tiny-hats", "b")}, "Only one topic"),
+    ({"topics": ("tiny-hats", "tiny-hats"), "requests": None}, "named twice"),
+])
+def test_a_sequence_that_cannot_be_is_refused_before_it_begins(taught_world, store, changes, word) -> None:
+    with pytest.raises(BadInput, match=word):
+        Runner(store).start_sequence(of_hats(taught_world, **changes))
+    assert store.sequences() == []
+
+
+def test_what_a_topic_and_a_method_allow_is_said_before_a_sequence(taught_world, store) -> None:
+    found = Runner(store).allowed(of_hats(taught_world).run("tiny-hats"))
+    assert found["entities"][:2] == ["Ada", "Bo"] and sorted(found["unable"]) == ["apart", "fuse"]
+    assert "closed form" in found["unable"]["fuse"]
+    assert list(Runner(store).allowed(of_hats(taught_world, method="unlearn").run("tiny-hats"))["unable"]) == ["fuse"]
+
+
+def test_the_command_of_a_sequence_repeats_it(taught_world) -> None:
+    single = of_hats(taught_world)
+    plan, config, specs = _sequence_plan(_parser().parse_args(shlex.split(single.command())[3:]), Store("nowhere"))
+    assert (config, specs, len(plan.requests)) == (single.run("tiny-hats"), ["tiny-hats"], 2)
+    whole = of_hats(taught_world, topics=("a", "b"), requests=None, seed=3, mode="joint")
+    options = _parser().parse_args(shlex.split(whole.command())[3:])
+    assert (options.topics, options.seed, options.mode, options.method) == ("a,b", 3, "joint", "slow-noise")
 
 
 def test_what_cannot_be_undone_is_refused(taught_world, store, tiny_topic) -> None:

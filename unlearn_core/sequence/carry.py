@@ -17,10 +17,10 @@ from ..edits.kinds import load_edit
 from ..edits.layers import LayerEdit, fused
 from ..edits.stack import stack
 from ..errors import BadInput, LetheError, Stopped
-from ..events import Event, Failed, Notice, Phase, Progress
+from ..events import Event, Failed, Notice, Phase, Progress, RequestBegun
 from ..methods.base import Context, Method
 from ..models.loading import LoadedModel
-from ..pipeline import Job, record
+from ..pipeline import Job, failure, record
 from ..preflight import model_folder
 from ..store import SequenceFolder, Store
 from ..topics.catalogue import completed, find_topic
@@ -82,14 +82,16 @@ class Conductor:
     publish: Callable[[Event, float], None] = lambda event, at: None
     started: float = field(default_factory=time.monotonic)
 
-    def run(self, plan: Plan, base: RunConfig, specs: Sequence[str]) -> Body:
+    def run(self, plan: Plan, base: RunConfig, specs: Sequence[str], folder: SequenceFolder | None = None) -> Body:
         """The whole sequence; its table is saved after every step. A stop or a failure ends it with what was reached.
 
-        `base` says model, method, settings, seed and device. `specs`: the topics as they were asked for.
+        `base` says model, method, settings, seed and device. `specs`: the topics as they were asked for. `folder`: an empty
+        one that is held, where there is one already.
         """
-        folder = self.store.create_sequence(f"{plan.requests[0].topic.name}-{base.method}-{plan.mode}")
+        folder = folder or self.store.create_sequence(plan.name(base.method))
         body = _new_body(folder, plan, base, specs)
         with closing(folder):
+            folder.write(body)
             try:
                 self._steps(folder, plan, base, body)
                 body["status"] = "done"
@@ -97,6 +99,12 @@ class Conductor:
                 body["status"] = "stopped"
             except LetheError as error:
                 body |= {"status": "failed", "error": {"what": error.what, "why": error.why, "remedy": error.remedy}}
+            except OSError:
+                raise
+            except Exception as error:  # the boundary: what nobody foresaw becomes a card, and the table so far stays
+                self.bench.drop()
+                end = failure(error)
+                body |= {"status": "failed", "error": {"what": end.what, "why": end.why, "remedy": end.remedy, "trace": end.trace}}
             body["seconds"] = round(time.monotonic() - self.started, 2)
             folder.write(body)
         return body
@@ -110,6 +118,7 @@ class Conductor:
         body["rows"] = [row.plain() for row in board.rows]
         original = self._read(board, loaded, None)
         body["steps"].append(_step("original", board, original, original, ()))
+        folder.write(body)
         places = range(len(plan.requests)) if plan.mode != JOINT else [None]
         for place in places:
             self._check()
@@ -132,9 +141,10 @@ class Conductor:
         number = 1 if place is None else place + 1
         config = _config(folder, plan, base, body, topic, place, number)
         title = topic.title if place is None else plan.requests[place].title
-        self.publish(Notice(f"--- request {number} of {len(plan.requests)}: {title} ---"), 0.0)
         own: list[Edit] = []
         run_folder = self.store.create(config)
+        count = len(plan.requests) if place is not None else 1
+        self.publish(RequestBegun(title, run_folder.run_id, number, count), time.monotonic() - self.started)
         try:
             job = Job(config, run_folder, self.store, time.monotonic(), self.cancelled, self.bench.load, self.bench.originals,
                       adapt=lambda method: _overheard(method, own))  # fmt: skip
@@ -184,7 +194,7 @@ class Conductor:
         self.publish(event, at)
 
     def _read(self, board: Board, loaded: LoadedModel, edit: Edit | None) -> Reading:
-        self.publish(Notice("Measure every request and all that is kept"), 0.0)
+        self.publish(Phase("board", "Measure every request and all that is kept", 1, 1), time.monotonic() - self.started)
         return board.read(loaded, edit, self.cancelled, lambda done, total: self.publish(Progress(done, total, "questions"), 0.0))
 
     def _check(self) -> None:
@@ -215,6 +225,8 @@ def _requests(store: Store, body: Mapping[str, Any]) -> list[Request]:
 
 def _refuse_undo(body: Mapping[str, Any], places: Collection[int]) -> None:
     made = [run["place"] for run in body["runs"]]
+    if body["status"] == "running":
+        raise BadInput("This sequence is still going on.", "", "Wait for its end, or stop it.", field="undo")
     if body["mode"] == JOINT:
         raise BadInput("No request of a joint run can be undone.", "All of them are one edit.",
                        f"Run the sequence with --mode {STACK}.", field="undo")  # fmt: skip

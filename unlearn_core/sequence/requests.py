@@ -66,18 +66,31 @@ class Plan:
     mode: str
     conflicts: tuple[Conflict, ...] = ()
 
+    def name(self, method: str) -> str:
+        """What its folder is called, behind the date."""
+        return f"{self.requests[0].topic.name}-{method}-{self.mode}"
+
 
 def planned(requests: Sequence[Request], mode: str, method: str) -> Plan:
     """The plan with its contradictions. Raises BadInput where mode, method and requests do not go together."""
-    if mode == FUSE and find_method(method).family != "layers":
-        raise BadInput(f"The method '{method}' cannot be fused.", "Only added layers have a closed form for it.",
-                       f"Take --method eul, or --mode {STACK}.", field="mode")  # fmt: skip
-    if mode == APART and method != "unlearn":
-        raise BadInput(f"The method '{method}' cannot keep edits apart.", "It looks for no subspace to keep off.",
-                       f"Take --method unlearn, or --mode {STACK}.", field="mode")  # fmt: skip
+    unable = unable_modes(method)
+    if mode in unable:
+        raise unable[mode]
     if not 1 <= len(requests) <= MOST:
         raise BadInput(f"A sequence cannot have {len(requests)} requests.", f"It has from 1 to {MOST}.", "", field="requests")
     return Plan(tuple(requests), mode, tuple(conflicts(requests, mode)))
+
+
+def unable_modes(method: str) -> dict[str, BadInput]:
+    """Why a method's edits cannot come together so, by mode; {} where all modes go with it."""
+    found = {}
+    if find_method(method).family != "layers":
+        found[FUSE] = BadInput(f"The method '{method}' cannot be fused.", "Only added layers have a closed form for it.",
+                               f"Take --method eul, or --mode {STACK}.", field="mode")  # fmt: skip
+    if method != "unlearn":
+        found[APART] = BadInput(f"The method '{method}' cannot keep edits apart.", "It looks for no subspace to keep off.",
+                                f"Take --method unlearn, or --mode {STACK}.", field="mode")  # fmt: skip
+    return found
 
 
 # --- who asks ---------------------------------------------------------------------------------------------------------
@@ -97,13 +110,20 @@ def subject(question: Question) -> str:
     return " ".join([*reversed(own), question.entity])
 
 
-def single_requests(topic: Topic, count: int | None = None) -> list[Request]:
-    """A request for each of the first `count` subjects of a topic, in its order. Raises BadInput."""
+def entities_of(topic: Topic) -> dict[str, list[Question]]:
+    """Whom a topic could forget one by one, in its order, with the questions about each."""
     found: dict[str, list[Question]] = {}
     for question in topic.questions:
         if question.split in FORGET_SPLITS:
             found.setdefault(subject(question), []).append(question)
-    named = [name for name, questions in found.items() if name and any(q.given and q.split == "forget" for q in questions)]
+    return {name: questions for name, questions in found.items()
+            if name and any(question.given and question.split == "forget" for question in questions)}  # fmt: skip
+
+
+def single_requests(topic: Topic, count: int | None = None) -> list[Request]:
+    """A request for each of the first `count` subjects of a topic, in its order. Raises BadInput."""
+    found = entities_of(topic)
+    named = list(found)
     wanted = min(MOST, len(named)) if count is None else count
     if len(named) < 2:
         raise BadInput(f"The topic '{topic.name}' cannot be split by entity.", "Its questions name fewer than two.",

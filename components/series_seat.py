@@ -1,0 +1,43 @@
+"""Which race, or which sequence, a browser tab looks at. Knows no widgets, no runs."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class SeriesSeat:
+    """`generation` grows with every one that is opened in the tab; a follower of an older generation ends."""
+
+    name: str = ""
+    generation: int = 0
+    pending: bool = False  # one was opened that nobody follows yet
+    shown: bool = False  # whether its view is the one that the Runs tab shows
+    stopping: bool = False
+    seen: dict[str, Any] = field(default_factory=dict)  # the parts as they are on the page
+    lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def open(self, name: str) -> None:
+        """Look at another one from now on."""
+        with self.lock:
+            self.generation += 1
+            self.name, self.pending, self.stopping = name, True, False
+            self.reset()
+            self.seen.clear()
+
+    def reset(self) -> None:
+        """Forget what was known of the one before."""
+
+    def begin(self) -> int | None:
+        """The generation of a new follower, or None when nothing was opened since the last one began."""
+        with self.lock:
+            begun, self.pending = self.pending, False
+            return self.generation if begun else None
+
+    def changed(self, parts: dict[str, Any]) -> dict[str, Any]:
+        """Those of `parts` that are not as they are on the page, which they will be; to be called with the lock."""
+        new = {name: value for name, value in parts.items() if name not in self.seen or self.seen[name] != value}
+        self.seen.update(new)
+        return new
