@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
-from playwright.sync_api import Browser, Error, sync_playwright
+from playwright.sync_api import Browser, sync_playwright
 
 from unlearn_core.store import RECORDED, Store
 
@@ -71,17 +71,20 @@ def page_seconds(browser: Browser, runs: Path, port: int) -> list[tuple[float, f
 
 
 def _open(page, url: str, server: subprocess.Popen, started: float) -> None:
-    """Go to the page as soon as the server answers."""
+    """Go to the page as soon as the server answers; it is asked without the browser, which each refusal would keep busy."""
+    port = int(url.rpartition(":")[2])
     while True:
         if server.poll() is not None:
             raise SystemExit(f"app.py ended with status {server.returncode}; run `python app.py` to see why.")
         if time.monotonic() - started > PATIENCE:
             raise SystemExit(f"app.py did not answer within {PATIENCE} s.")
         try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            time.sleep(0.02)
+        else:
             page.goto(url, wait_until="commit")
             return
-        except Error:
-            time.sleep(0.02)
 
 
 def run_seconds(model: str, topic: str, method: str, runs: Path) -> tuple[float, float]:

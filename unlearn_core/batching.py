@@ -41,20 +41,21 @@ def pad_left(rows: Sequence[Sequence[int]], pad: int, device: torch.device) -> t
     return (torch.tensor(ids, dtype=torch.long, device=device), torch.tensor(mask, dtype=torch.long, device=device))
 
 
-def like_lengths(lengths: Sequence[int], waste: float = 0.15, smallest: int = 12) -> list[list[int]]:
-    """Positions in blocks of like length, shortest first: padding makes up at most about `waste` of a block's tokens, and
-    no block but the only one has fewer than `smallest` rows."""
+def like_lengths(lengths: Sequence[int], pass_cost: int = 120) -> list[list[int]]:
+    """Positions in blocks of like length, shortest first: of all ways to cut the sorted lengths the one that costs least.
+
+    A block costs its padded tokens and, for being a pass of its own, as much as `pass_cost` tokens.
+    """
+    order = sorted(range(len(lengths)), key=lambda place: lengths[place])
+    ends = [end for end in range(1, len(order)) if lengths[order[end]] != lengths[order[end - 1]]]
+    cheapest = {0: (0, 0)}  # what the first rows cost, and where their last block begins
+    for end in [*ends, len(order)] if order else []:
+        width = lengths[order[end - 1]]
+        cheapest[end] = min((cost + (end - begin) * width + pass_cost, begin) for begin, (cost, _) in cheapest.items())
     blocks: list[list[int]] = []
-    filled = 0
-    for place in sorted(range(len(lengths)), key=lambda place: lengths[place]):
-        padded = lengths[place] * (len(blocks[-1]) + 1) if blocks else 0
-        if blocks and (len(blocks[-1]) < smallest or filled + lengths[place] >= (1 - waste) * padded):
-            blocks[-1].append(place)
-            filled += lengths[place]
-        else:
-            blocks.append([place])
-            filled = lengths[place]
-    if len(blocks) > 1 and len(blocks[-1]) < smallest:
-        last = blocks.pop()
-        blocks[-1] += last
-    return blocks
+    end = len(order)
+    while end:
+        begin = cheapest[end][1]
+        blocks.append(order[begin:end])
+        end = begin
+    return blocks[::-1]
