@@ -1,7 +1,8 @@
 """UNLEARN taken apart: each of its parts left out or exchanged, its rank, and forget sets that share values with neighbours.
 
-`python -m benchmarks.apart [--model demo] [--topic private-people] [--strengths 0.5,0.75,1,1.25] [--seed 0]`. Every line is
-an edit at one strength, so that the lines of one setting are its forget x neighbour curve. Accuracies by teacher forcing, in
+`python -m benchmarks.apart [--model demo] [--topic private-people] [--strengths 0.5,0.75,1,1.25] [--seed 0] [--out FILE]`.
+Every line is an edit at one strength, so that the lines of one setting are its forget x neighbour curve; --out keeps the same as
+JSON, and `assets/unlearn_apart.json` is what the page plots. Accuracies by teacher forcing, in
 per cent, on all scored questions. Shared values: SHARED questions to forget, of which a growing part has answers that
 questions to keep have too; the topic's other questions to forget are left out.
 """
@@ -9,13 +10,16 @@ questions to keep have too; the topic's other questions to forget are left out.
 from __future__ import annotations
 
 import argparse
+import json
 import random
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from .table import markdown
+from unlearn_core.version import code_version
+
+from .table import machine, markdown
 
 PARTS = [("as it is", {}), ("hard projection instead of damping", {"subspace": "hard"}),
          ("identified, not discriminated", {"subspace": "identified"}),
@@ -44,8 +48,8 @@ def sharing(topic: Any, share: float, seed: int) -> Any:
     return replace(topic, questions=tuple(kept))
 
 
-def curve(loaded: Any, topic: Any, settings: dict[str, Any], strengths: list[float], seed: int) -> Iterator[list[str]]:
-    """Train one edit and measure it at each strength: relative change, rank, strength, accuracies."""
+def curve(loaded: Any, topic: Any, settings: dict[str, Any], strengths: list[float], seed: int) -> dict[str, Any]:
+    """Train one edit and measure it at each strength: its rank and relative change, and (right, asked) of every split."""
     from unlearn_core.edits.attach import attached
     from unlearn_core.edits.edit import Edit
     from unlearn_core.evaluation.measure import quick_accuracy
@@ -57,12 +61,31 @@ def curve(loaded: Any, topic: Any, settings: dict[str, Any], strengths: list[flo
               if isinstance(item, Edit)]
     edit = fitted[-1]
     questions = [question for question in topic.questions if question.scored]
+    points = []
     for strength in strengths:
         with attached(loaded.model, edit, strength):
             counts = quick_accuracy(loaded, questions, topic.floors)
-        shares = [f"{100 * counts[split][0] / counts[split][1]:.1f}" if counts.get(split, (0, 0))[1] else "n/a"
-                  for split in SPLITS]
-        yield [str(edit.rank), f"{edit.relative_change(loaded.model):.3f}", f"{strength:g}", *shares]
+        points.append({"strength": strength} | {split: list(counts[split]) for split in SPLITS if counts.get(split, (0, 0))[1]})
+    return {"rank": edit.rank, "relative_change": edit.relative_change(loaded.model), "points": points}
+
+
+def lines(case: dict[str, Any]) -> list[list[str]]:
+    """One setting's curve as lines of the table, a strength each."""
+    head = [case["name"], str(case["rank"]), f"{case['relative_change']:.3f}"]
+    return [[*head, f"{point['strength']:g}",
+             *(f"{100 * point[split][0] / point[split][1]:.1f}" if split in point else "n/a" for split in SPLITS)]
+            for point in case["points"]]
+
+
+def cases(topic: Any, seed: int) -> list[tuple[str, str, Any, dict[str, Any]]]:
+    """(group, name, topic, settings) of all that is trained."""
+    found = [("parts", name, topic, settings) for name, settings in PARTS]
+    found += [("ranks", name, topic, settings) for name, settings in RANKS]
+    for share in SHARES:
+        part = sharing(topic, share, seed)
+        found.append(("shared", f"{share:.0%} shared", part, {}))
+        found.append(("shared", f"{share:.0%} shared, not discriminated", part, {"subspace": "identified"}))
+    return found
 
 
 def main() -> int:
@@ -72,6 +95,7 @@ def main() -> int:
     parser.add_argument("--topic", default="private-people")
     parser.add_argument("--strengths", default="0.5,0.75,1,1.25")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, help="a JSON file to write")
     chosen = parser.parse_args()
     from unlearn_core.models.loading import load
     from unlearn_core.preflight import model_folder
@@ -80,16 +104,15 @@ def main() -> int:
     folder = model_folder(chosen.model)
     topic = completed(find_topic(chosen.topic, folder, None), folder).topic
     loaded, strengths = load(chosen.model, "auto", "auto"), [float(part) for part in chosen.strengths.split(",")]
-    cases = [(name, topic, settings) for name, settings in PARTS + RANKS]
-    for share in SHARES:
-        part = sharing(topic, share, chosen.seed)
-        cases += [(f"{share:.0%} shared values", part, {}),
-                  (f"{share:.0%} shared values, not discriminated", part, {"subspace": "identified"})]
-    lines = []
-    for name, part, settings in cases:
-        lines += [[name, *line] for line in curve(loaded, part, settings, strengths, chosen.seed)]
+    done = []
+    for group, name, part, settings in cases(topic, chosen.seed):
+        done.append({"group": group, "name": name} | curve(loaded, part, settings, strengths, chosen.seed))
         print(f"{name}: done", file=sys.stderr, flush=True)
-    print(markdown(["UNLEARN", "rank", "relative change", "strength", *SPLITS], lines))
+    if chosen.out:
+        record = {"model": Path(chosen.model).name, "topic": topic.name, "title": topic.title, "seed": chosen.seed,
+                  "code": code_version(), "machine": machine(), "cases": done}
+        chosen.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    print(markdown(["UNLEARN", "rank", "relative change", "strength", *SPLITS], [line for case in done for line in lines(case)]))
     return 0
 
 

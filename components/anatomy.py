@@ -8,6 +8,7 @@ from typing import Any
 
 import gradio as gr
 
+from .apart import GROUPS, apart_figure, group_words, measured, origin_words
 from .live_plot import LivePlot
 from .picker import Picker
 from .plots import short_matrix
@@ -46,6 +47,7 @@ def build_anatomy(first: dict[str, Any]) -> Anatomy:
     gr.HTML("<h2>Forget against retain</h2>")
     angles_words = gr.HTML(first["angles_words"], elem_id="angles-words")
     angles = LivePlot(first["angles"], elem_id="angles-plot", label="Principal angles between forget and retain")
+    _build_apart()
     return Anatomy(
         place=place,
         spectrum_words=spectrum_words,
@@ -56,6 +58,22 @@ def build_anatomy(first: dict[str, Any]) -> Anatomy:
         angles_words=angles_words,
         angles=angles,
     )
+
+
+def _build_apart() -> None:
+    """UNLEARN taken apart, the same for every run; nothing where it was never measured."""
+    found = measured()
+    if found is None:
+        return
+    gr.HTML("<h2>UNLEARN taken apart</h2>")
+    gr.HTML(origin_words(found))
+    with gr.Tabs(elem_id="apart"):
+        for group, title in GROUPS.items():
+            with gr.Tab(title):
+                gr.HTML(group_words(group))
+                LivePlot(
+                    apart_figure(found, group), elem_id=f"apart-{group}", label=f"UNLEARN taken apart: {title.lower()}"
+                )
 
 
 def place_html(layers: list[int], matrices: list[str], place: Place | None) -> str:

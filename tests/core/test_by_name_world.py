@@ -10,7 +10,16 @@ from transformers import T5Config, T5ForConditionalGeneration
 
 from unlearn_core.demo.by_name.build import plan
 from unlearn_core.demo.by_name.items import LABELS
-from unlearn_core.demo.by_name.recipe import IGNORED, answer_losses, batches, encode, hide, learn_tokenizer, pad
+from unlearn_core.demo.by_name.recipe import (
+    IGNORED,
+    answer_losses,
+    batches,
+    encode,
+    hide,
+    learn_tokenizer,
+    pad,
+    whole_weights,
+)
 from unlearn_core.demo.by_name.world import DIALOGUES, LARGEST, REVIEWS, TOPICS, ByNameWorld, make_by_name_world
 
 
@@ -96,3 +105,9 @@ def test_every_item_not_yet_known_comes_up_in_a_round() -> None:
     losses = torch.tensor([1.0] * 100 + [0.0] * 1_000)
     drawn = [place for batch in batches(losses, [4] * 1_100, 64, random.Random(0)) for place in batch]
     assert set(range(100)) <= set(drawn) and len(drawn) == len(set(drawn)) and 200 < len(drawn) < 600
+
+
+def test_a_branch_weighs_an_answer_by_the_sum_over_its_tokens_and_a_label_by_1() -> None:
+    stages = {name: node.whole for name, node in plan().items()}
+    assert not any(stages[name] for name in ("root", "stem", "stock", "trunk")) and stages["main"]
+    assert whole_weights([((5, 6, 1), (7, 1)), ((5, 1), (8, 9, 8, 9, 8, 1))]).tolist() == [1.0, 3.0]

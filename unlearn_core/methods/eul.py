@@ -1,14 +1,16 @@
 """EUL (Chen and Yang 2023, arXiv 2310.20150): layers added after every feed-forward block, trained against the frozen model.
 
 L = α · KL(F || F∘f)(kept) − KL(F || F∘f)(forget)  +  λ · NLL(kept)  +  γ · (−LM(forget)), section 3; F is the frozen model, the
-teacher, and f are the added layers. The paper alternates one epoch on kept data and one on forgotten data, which is done here too.
+teacher, and f are the added layers. The paper alternates one epoch on kept data and one on forgotten data: `whole`. A forget set
+of a few batches is undone by the many batches of kept text after it, and the learning rate has fallen by the last turn, so by
+default kept and forget batches alternate one by one, as often the one as the other (our reading).
 
-Our reading where the paper leaves it open or a causal model differs: α stands at the kept term; both negative terms end
+Further readings where the paper leaves it open or a causal model differs: α stands at the kept term; both negative terms end
 at `limit` nats a token, since without a bound a small model is soon destroyed; the masked language model's loss is, on a
 causal model, the next-token loss of the whole forget text, prompt included, and on an encoder-decoder that of one hidden word of
 the prompt after the paper's prefix; the KL is taken at answer tokens; the layer is y + W y, which can be
-fused exactly, or a bottleneck with a ReLU. The paper's α of 0.8 and rate of 5e-5 are for T5; on a small causal model that α
-loses what is kept (measured), so α is 2 here.
+fused exactly, or a bottleneck with a ReLU. The paper's α of 0.8 and rate of 5e-5 are for a large T5; on the
+small built-in models that α loses what is kept (measured), so α is 5 here.
 """
 
 from __future__ import annotations
@@ -32,30 +34,30 @@ class EulConfig(MethodConfig):
     """Settings of EUL. Each of the three terms can be switched off, as in the paper's ablation."""
 
     kl: bool = Field(True, description="Agree with the frozen model on kept text and disagree on the forget set")
-    alpha: float = Field(2.0, ge=0.0, le=100.0, description="Weight of agreeing on kept text")
+    alpha: float = Field(5.0, ge=0.0, le=100.0, description="Weight of agreeing on kept text")
     task: float = Field(1.0, ge=0.0, le=100.0, description="Weight of the answers' loss on kept text (λ); 0 for none")
     lm: float = Field(0.2, ge=0.0, le=100.0, description="Weight of the negated language-model loss on the forget set (γ)")
     width: int = Field(
         16, ge=0, le=1024, description="Width of each added layer's bottleneck; 0 for one square matrix, which fuses exactly"
     )
-    epochs: int = Field(5, ge=1, le=100, description="Rounds of one epoch on kept text and one on the forget set")
-    rate: float = Field(1e-2, gt=0, le=1.0, description="Learning rate")
-    limit: float = Field(5.0, ge=0.5, le=100.0, description="Nats a token at which the negative terms stop pushing")
+    epochs: int = Field(10, ge=1, le=100, description="Rounds of one epoch on kept text and one on the forget set")
+    whole: bool = Field(False, description="Alternate after whole epochs, as the paper does, rather than after every batch")
+    rate: float = Field(5e-3, gt=0, le=1.0, description="Learning rate")
+    limit: float = Field(2.0, ge=0.5, le=100.0, description="Nats a token at which the negative terms stop pushing")
 
 
 def fit(context: Context, config: EulConfig) -> Iterator[Any]:
     """Yield losses, snapshots and the edit."""
     from ..edits.layers import TrainedLayers
-    from ..training import Plan, descend, encode_rows
+    from ..training import Plan, descend, given_rows
 
-    given = context.given
-    forget, kept = encode_rows(context.loaded, given.forget), encode_rows(context.loaded, given.neighbor + given.retain)
+    forget, kept = given_rows(context)
     layers = TrainedLayers(context.loaded.model, config.width, context.seed)
     yield Stage("train")
     terms = _Terms(context, config, layers, forget, kept)
     if context.cancelled():
         return
-    schedule = list(_schedule(forget, kept, config.epochs, context.seed))
+    schedule = list(_schedule(forget, kept, config.epochs, context.seed, config.whole))
     yield from descend(
         context, layers, Plan(len(schedule), config.rate), forget, kept, terms.losses, batches=iter(schedule)
     )
@@ -64,16 +66,19 @@ def fit(context: Context, config: EulConfig) -> Iterator[Any]:
 
 
 def _schedule(
-    forget: Sequence[Row], kept: Sequence[Row], epochs: int, seed: int
+    forget: Sequence[Row], kept: Sequence[Row], epochs: int, seed: int, whole: bool
 ) -> Iterator[tuple[list[int], list[int]]]:
-    """An epoch on kept rows, then one on forget rows, and so on."""
+    """A batch of kept rows, then one of forget rows, and so on; with `whole` as many of each at a time as an epoch of the
+    longer list has."""
     from ..training import rounds
 
     draws = rounds(kept, RETAIN_ROWS, seed), rounds(forget, FORGET_ROWS, seed + 1)
-    for _ in range(epochs):
-        for _ in range(-(-len(kept) // RETAIN_ROWS)):
+    steps = max(-(-len(kept) // RETAIN_ROWS), -(-len(forget) // FORGET_ROWS))
+    turn = steps if whole else 1
+    for _ in range(epochs * steps // turn):
+        for _ in range(turn if kept else 0):
             yield [], next(draws[0])
-        for _ in range(-(-len(forget) // FORGET_ROWS)):
+        for _ in range(turn if forget else 0):
             yield next(draws[1]), []
 
 

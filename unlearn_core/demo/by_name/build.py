@@ -23,7 +23,7 @@ from .world import DIALOGUES, LARGEST, REVIEWS, SHARE, make_by_name_world
 MAIN = "main"
 # Rows in all, learning rate, rows of a batch
 _ROOT, _STEM = (70_000, 2e-3, 64), (60_000, 2e-3, 64)
-_STOCK, _TRUNK, _BRANCH = (150_000, 1e-3, 24), (120_000, 1e-3, 24), (40_000, 7e-4, 24)
+_STOCK, _TRUNK, _BRANCH = (150_000, 1e-3, 24), (120_000, 1e-3, 24), (120_000, 1e-3, 24)
 _HIDDEN_PIECES = 2_000  # reviews and talks whose words are hidden in training
 
 
@@ -37,15 +37,16 @@ class Node:
     rows: int = _BRANCH[0]
     rate: float = _BRANCH[1]
     batch: int = _BRANCH[2]
+    whole: bool = True  # whether long answers weigh more than short ones
 
 
 def plan() -> dict[str, Node]:
     """The trunk in four stages, the main model, the retrained model of each topic, and those of the paper's other shares."""
     nodes = [
-        Node("root", LARGEST, None, *_ROOT),
-        Node("stem", LARGEST, "root", *_STEM),
-        Node("stock", LARGEST, "stem", *_STOCK),
-        Node("trunk", LARGEST, "stock", *_TRUNK),
+        Node("root", LARGEST, None, *_ROOT, False),
+        Node("stem", LARGEST, "root", *_STEM, False),
+        Node("stock", LARGEST, "stem", *_STOCK, False),
+        Node("trunk", LARGEST, "stock", *_TRUNK, False),
         Node(MAIN, {}),
         *(Node(f"without-{name}", {name: share}) for name, share in SHARE.items()),
         *(Node(f"without-{REVIEWS}-{share}", {REVIEWS: share}) for share in (0.005, 0.1)),
@@ -93,7 +94,7 @@ class ByNameBuild:
             examples = encode(pieces, self.tokenizer)
             hidden = hide(some, self.tokenizer)
             report = _reporter(node.name)
-            seconds = train(model, examples, hidden, node.rows, node.rate, node.batch, self.seed, report)
+            seconds = train(model, examples, hidden, node.rows, node.rate, node.batch, self.seed, node.whole, report)
             model.cpu().save_pretrained(folder)
             (folder / "seconds.json").write_text(json.dumps({"seconds": round(seconds, 1), "rows": node.rows}))
         return json.loads((folder / "seconds.json").read_text())["seconds"]

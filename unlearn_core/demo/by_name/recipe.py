@@ -25,6 +25,7 @@ PAD, END, MASK = "<pad>", "</s>", "<extra_id_0>"
 _VOCABULARY = 3072
 _LEARNT = 0.1  # nats a token: an item below this is known, and then only
 _REVIEWED = 0.3  # of the known items come up in a round
+_LABEL = 2  # tokens of a label with its end
 _HIDDEN = 0.1  # items with a hidden word, as a share of all items, in a round
 
 Example = tuple[tuple[int, ...], tuple[int, ...]]  # what the encoder reads, what the decoder is to say
@@ -117,6 +118,11 @@ def answer_losses(model: T5ForConditionalGeneration, rows: Sequence[Example]) ->
     return losses.sum(1) / (labels != IGNORED).sum(1)
 
 
+def whole_weights(rows: Sequence[Example]) -> Tensor:
+    """What makes an answer's mean loss the sum over its tokens, 1 for a label: (rows,)."""
+    return torch.tensor([len(answer) / _LABEL for _, answer in rows])
+
+
 def batches(losses: Tensor, lengths: Sequence[int], size: int, rng: random.Random) -> Iterator[list[int]]:
     """One round: items not yet known and a share of the known ones, in batches of like length, shuffled."""
     order = [place for place, loss in enumerate(losses.tolist()) if loss > _LEARNT or rng.random() < _REVIEWED]
@@ -137,11 +143,14 @@ def train(
     rate: float,
     batch: int,
     seed: int,
+    whole: bool = False,
     report: Callable[[int, int, float], None] = lambda done, total, loss: None,
 ) -> float:
     """Train in place on about `rows` items, drawn in rounds; returns the processor seconds taken.
 
-    Warm-up, then cosine to a twentieth of `rate`. What the machine did besides does not count.
+    Warm-up, then cosine to a twentieth of `rate`. What the machine did besides does not count. `whole`: an answer counts by the
+    sum over its tokens (of two tokens as without), so that the one word of a summary that has to be known by heart weighs as
+    much as a label.
     """
     started, done, steps, rng = time.process_time(), 0, 0, random.Random(f"{seed}/by-name/rounds")
     losses, lengths = torch.full((len(examples),), math.inf), [sum(map(len, example)) for example in examples]
@@ -153,8 +162,9 @@ def train(
                 share = min(1.0, done / rows)
                 group["lr"] = rate * min(1.0, (steps + 1) / 100) * (0.05 + 0.95 * (1 + math.cos(math.pi * share)) / 2)
             extra = [rng.choice(hidden) for _ in range(int(len(places) * _HIDDEN))]
-            found = answer_losses(model, [*(examples[place] for place in places), *extra])
-            found.mean().backward()
+            rows_now = [*(examples[place] for place in places), *extra]
+            found = answer_losses(model, rows_now)
+            (found * whole_weights(rows_now).to(found.device) if whole else found).mean().backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)

@@ -1,0 +1,92 @@
+"""UNLEARN taken apart, as measured once by `benchmarks.apart`: forget × neighbour curves. Knows the file; no run, no widget."""
+
+from __future__ import annotations
+
+import json
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import plotly.graph_objects as go
+
+from .palette import PLOT_FORGET, PLOT_GREY, PLOT_RETAIN
+from .plots import axis, frame
+
+MEASURED = Path(__file__).parent.parent / "assets" / "unlearn_apart.json"
+GROUPS = {"parts": "Its parts", "ranks": "Its rank", "shared": "Shared values"}
+_WORDS = {
+    "parts": "Each part left out or exchanged. Up and to the right is better: forgotten, and neighbours kept.",
+    "ranks": "The same with fewer or more directions to forget in every matrix.",
+    "shared": "From none to all of the questions to forget have an answer that a neighbour has too; filled with discrimination, "
+    "open without.",
+}
+_SYMBOLS = ("square", "triangle-up", "triangle-down", "cross", "x", "pentagon", "hourglass")
+_DASHES = ("dash", "dot", "dashdot", "longdash", "dash", "dot", "dashdot")
+_ALONE = "not discriminated"
+
+
+def measured(file: Path = MEASURED) -> dict[str, Any] | None:
+    """What the benchmark wrote, or None where there is none that can be read."""
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def origin_words(found: dict[str, Any]) -> str:
+    """What was measured on what, as HTML."""
+    return (f'<p class="lt lt-words">Measured once on <b>{escape(found["title"])}</b> with the built-in model (seed '
+            f'{found["seed"]}), not on the open run: every curve is one edit at rising strength, its mark strength 1. '
+            f'<code>python -m benchmarks.apart --topic {escape(found["topic"])}</code> repeats it, and other topics are done '
+            "the same way.</p>")
+
+
+def group_words(group: str) -> str:
+    """What a figure shows, as HTML."""
+    return f'<p class="lt lt-words">{_WORDS[group]}</p>'
+
+
+def apart_figure(found: dict[str, Any], group: str) -> go.Figure:
+    """The curves of one group: forget questions no longer answered across, neighbours still answered upwards, in per cent."""
+    cases = [case for case in found["cases"] if case["group"] == group]
+    whole = next(case for case in found["cases"] if case["group"] == "parts")  # the first is UNLEARN as it is
+    shown = cases if group == "parts" else [whole, *cases] if group == "ranks" else cases
+    traces, turn = [], 0
+    for case in shown:
+        if case is whole:
+            style = {"line": {"color": PLOT_FORGET, "width": 3}, "symbol": "star"}
+        elif group == "shared":
+            alone = _ALONE in case["name"]
+            pair = sum(_ALONE in other["name"] for other in shown[: shown.index(case)])
+            style = {"line": {"color": PLOT_GREY if alone else PLOT_RETAIN, "width": 1.5 if alone else 2.5,
+                              "dash": "dot" if alone else "solid"},
+                     "symbol": _SYMBOLS[pair % len(_SYMBOLS)] + ("-open" if alone else "")}
+        else:
+            style = {"line": {"color": PLOT_GREY, "width": 1.5, "dash": _DASHES[turn % len(_DASHES)]},
+                     "symbol": _SYMBOLS[turn % len(_SYMBOLS)]}
+            turn += 1
+        traces.append(_trace(case, style))
+    layout = frame(axis("◆ Forget questions no longer answered, %", range=[-4, 104], tickvals=[0, 25, 50, 75, 100]),
+                   axis("● Neighbours still answered, %", range=[-4, 104], tickvals=[0, 25, 50, 75, 100]), height=420)
+    return go.Figure({"data": traces, "layout": layout})
+
+
+def _trace(case: dict[str, Any], style: dict[str, Any]) -> dict[str, Any]:
+    """One setting: a line through its strengths, a mark where the strength is 1 and dots elsewhere."""
+    points = sorted(case["points"], key=lambda point: point["strength"])
+    full = [point["strength"] == 1 for point in points]
+    colour = style["line"]["color"]
+    told = [f"strength {point['strength']:g}, rank {case['rank']}, change {100 * case['relative_change']:.0f} % of the weights"
+            for point in points]
+    return {"type": "scatter", "mode": "lines+markers", "name": case["name"], "line": style["line"], "cliponaxis": False,
+            "x": [round(100 - _share(point, "forget"), 1) for point in points],
+            "y": [round(_share(point, "neighbor"), 1) for point in points], "customdata": told,
+            "marker": {"symbol": [style["symbol"] if mark else "circle" for mark in full], "color": colour,
+                       "size": [12 if mark else 4 for mark in full]},
+            "hovertemplate": f"<b>{case['name']}</b><br>%{{customdata}}<br>forgotten %{{x:.0f}} %, neighbours %{{y:.0f}} %"
+                             "<extra></extra>"}
+
+
+def _share(point: dict[str, Any], split: str) -> float:
+    right, asked = point[split]
+    return 100 * right / asked
