@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from .apart import GROUPS, apart_figure, group_words, measured, origin_words
+from .apart import GROUPS, apart_figure, group_table_html, group_words, measured, origin_words
 from .live_plot import LivePlot
 from .picker import Picker
 from .plots import short_matrix
@@ -74,6 +74,7 @@ def _build_apart() -> None:
                 LivePlot(
                     apart_figure(found, group), elem_id=f"apart-{group}", label=f"UNLEARN taken apart: {title.lower()}"
                 )
+                gr.HTML(group_table_html(found, group))
 
 
 def place_html(layers: list[int], matrices: list[str], place: Place | None) -> str:

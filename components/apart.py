@@ -9,7 +9,8 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from .palette import PLOT_FORGET, PLOT_GREY, PLOT_RETAIN
+from .numbers import NOT_MEASURED, percent
+from .palette import PLOT_FORGET, PLOT_GREY, PLOT_RETAIN, SPLIT_TITLES
 from .plots import axis, frame
 
 MEASURED = Path(__file__).parent.parent / "assets" / "unlearn_apart.json"
@@ -36,7 +37,8 @@ def measured(file: Path = MEASURED) -> dict[str, Any] | None:
 def origin_words(found: dict[str, Any]) -> str:
     """What was measured on what, as HTML."""
     return (f'<p class="lt lt-words">Measured once on <b>{escape(found["title"])}</b> with the built-in model (seed '
-            f'{found["seed"]}), not on the open run: every curve is one edit at rising strength, its mark strength 1. '
+            f'{found["seed"]}), not on the open run: every curve is one edit at rising strength, '
+            f'its large mark strength 1. '
             f'<code>python -m benchmarks.apart --topic {escape(found["topic"])}</code> repeats it, and other topics are done '
             "the same way.</p>")
 
@@ -66,23 +68,37 @@ def apart_figure(found: dict[str, Any], group: str) -> go.Figure:
                      "symbol": _SYMBOLS[turn % len(_SYMBOLS)]}
             turn += 1
         traces.append(_trace(case, style))
+    lowest = min(value for trace in traces for value in trace["y"])
     layout = frame(axis("◆ Forget questions no longer answered, %", range=[-4, 104], tickvals=[0, 25, 50, 75, 100]),
-                   axis("● Neighbours still answered, %", range=[-4, 104], tickvals=[0, 25, 50, 75, 100]), height=420)
+                   axis("● Neighbours still answered, %", range=[10 * (lowest // 10) - 2, 102]), height=440)
     return go.Figure({"data": traces, "layout": layout})
+
+
+def group_table_html(found: dict[str, Any], group: str) -> str:
+    """Strength 1 of every curve as a table, with the sets that the picture leaves out."""
+    splits = [split for split in SPLIT_TITLES if any(split in point for case in found["cases"] for point in case["points"])]
+    head = "".join(f'<th scope="col">{name}</th>' for name in ("rank", "change", *(SPLIT_TITLES[split] for split in splits)))
+    rows = ""
+    for case in (case for case in found["cases"] if case["group"] == group):
+        point = next(point for point in case["points"] if point["strength"] == 1)
+        cells = [str(case["rank"]), percent(case["relative_change"])]
+        cells += [f"{_share(point, split):.1f} %" if split in point else NOT_MEASURED for split in splits]
+        rows += f'<tr><th scope="row">{escape(case["name"])}</th>{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>'
+    return ('<details class="lt lt-table"><summary>Strength 1 as a table: right answers of every set</summary>'
+            f'<div class="lt-scroll"><table><thead><tr><td></td>{head}</tr></thead><tbody>{rows}</tbody></table></div></details>')
 
 
 def _trace(case: dict[str, Any], style: dict[str, Any]) -> dict[str, Any]:
     """One setting: a line through its strengths, a mark where the strength is 1 and dots elsewhere."""
     points = sorted(case["points"], key=lambda point: point["strength"])
-    full = [point["strength"] == 1 for point in points]
     colour = style["line"]["color"]
     told = [f"strength {point['strength']:g}, rank {case['rank']}, change {100 * case['relative_change']:.0f} % of the weights"
             for point in points]
     return {"type": "scatter", "mode": "lines+markers", "name": case["name"], "line": style["line"], "cliponaxis": False,
             "x": [round(100 - _share(point, "forget"), 1) for point in points],
             "y": [round(_share(point, "neighbor"), 1) for point in points], "customdata": told,
-            "marker": {"symbol": [style["symbol"] if mark else "circle" for mark in full], "color": colour,
-                       "size": [12 if mark else 4 for mark in full]},
+            "marker": {"symbol": style["symbol"], "color": colour,
+                       "size": [13 if point["strength"] == 1 else 5 for point in points]},
             "hovertemplate": f"<b>{case['name']}</b><br>%{{customdata}}<br>forgotten %{{x:.0f}} %, neighbours %{{y:.0f}} %"
                              "<extra></extra>"}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from components.apart import GROUPS, apart_figure, measured, origin_words
+from components.apart import GROUPS, apart_figure, group_table_html, measured, origin_words
 
 
 def case(group: str, name: str, *points: tuple[float, int, int]) -> dict:
@@ -31,7 +31,15 @@ def test_every_group_shows_its_own_cases_and_ranks_stand_beside_the_whole() -> N
     assert [trace.name for trace in apart_figure(FOUND, "ranks").data] == ["as it is", "rank 1"]
     shared = apart_figure(FOUND, "shared").data
     assert [trace.name for trace in shared] == ["0% shared", "0% shared, not discriminated"]
-    assert shared[0].marker.symbol[0] + "-open" == shared[1].marker.symbol[0]
+    assert shared[0].marker.symbol + "-open" == shared[1].marker.symbol
+
+
+def test_the_table_holds_strength_1_and_says_what_was_not_measured() -> None:
+    table = group_table_html(FOUND, "parts")
+    assert "as it is" in table and "rank 1" not in table
+    assert "10.0 %" in table and "95.0 %" in table  # 5 of 50, 38 of 40
+    assert table.count("50.0 %") == 1  # 20 of 40; the 25 of 50 at strength 0.5 is left out
+    assert "General knowledge" not in table
 
 
 def test_words_are_escaped_and_name_the_command() -> None:
