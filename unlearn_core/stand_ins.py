@@ -19,6 +19,7 @@ from .topics.topic import Question
 from .training import Row, encode_rows, question_starts
 
 RARE = 0.1  # a prompt token in fewer of the questions says what a question is about
+RENAMED, SCRAMBLED = 0.5, 0.3  # shares of tokens exchanged in copies of kept questions
 OWN = 0.3  # a token that only forget prompts have, and no larger share of them, is a name of what must go
 REFUSALS = (
     "I don't know.",
@@ -47,6 +48,18 @@ def renamed(rows: Sequence[Row], share: float, pool: Sequence[int], marks: Set[i
 def scrambled(rows: Sequence[Row], share: float, pool: Sequence[int], marks: Set[int], seed: int) -> list[Row]:
     """The rows with a share of all prompt tokens exchanged for tokens of `pool`."""
     return _exchanged(rows, share, pool, seed, lambda token: token not in marks)
+
+
+def kept_copies(loaded: LoadedModel, kept: Sequence[Row], forget: Sequence[Row], copies: int, seed: int) -> list[Row]:
+    """Copies of kept questions, in turn with any other names and with words of other kept questions."""
+    names, words, marks = foreign_tokens(loaded, forget, kept), prompt_tokens(kept), template_marks([*kept, *forget])
+    rows: list[Row] = []
+    for turn in range(copies):
+        if turn % 2 == 0:
+            rows += renamed(kept, RENAMED, names, marks, 1000 * seed + turn)
+        else:
+            rows += scrambled(kept, SCRAMBLED, words, marks, 1000 * seed + turn)
+    return rows
 
 
 def refused(loaded: LoadedModel, questions: Sequence[Question], seed: int) -> list[Row]:

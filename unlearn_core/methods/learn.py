@@ -1,12 +1,12 @@
 """LEARN (Lizzo and Heck, arXiv 2408.04140): UNLEARN's dual, which adds a topic to a model that lacks it: W' = W + T'.
 
-The same subspace as UNLEARN's soft reading: with G_f and G the second moments of each linear map's inputs over the topic
-and over given text to keep, both normalised by their mean diagonal, the leading v of G_f v = s (G + εI) v are the rows
-of A in ΔW = U·A. Only U is trained, for L = NLL(given answers of the topic) + w · KL(original || model on kept text).
+T' = U·Z·D, trained from zero with U (out, k) and Z (k, in) as in LoRA: D = (ε (G + εI)⁻¹)^½ is UNLEARN's soft discrimination,
+G being the second moments of each linear map's inputs over kept text and its stand-ins (stand_ins.py). D acts twice on the
+directions that kept text uses, on how fast Z turns to them and on how much of them T' reads.
+L = NLL(given answers of the topic) + w · KL(original || model on kept text and stand-ins).
 
 The paper's formulas are not public, so this is our reading: the paper adds a task matrix after discrimination, here the
-change is trained inside the discriminated directions from the start. It is no way to forget, and a model that knows the
-topic already is changed little.
+matrix is discriminated while it is trained. It is no way to forget, and a model that knows the topic already is changed little.
 """
 
 from __future__ import annotations
@@ -18,12 +18,15 @@ from pydantic import Field
 
 from .base import Context, Method, MethodConfig, Stage
 
+FORGET_ROWS, RETAIN_ROWS = 24, 36
+POWER = 0.5  # of the filter: input directions are damped in Z's gradient and in what T' reads
+
 
 class LearnConfig(MethodConfig):
     """Settings of LEARN."""
 
     epsilon: float = Field(
-        1e-3,
+        1e-2,
         ge=1e-8,
         le=1.0,
         description="How freely the change may use directions that kept text uses; smaller keeps more",
@@ -32,8 +35,11 @@ class LearnConfig(MethodConfig):
     keep: float = Field(
         12.0, ge=0.0, le=1000.0, description="Weight of staying close to the original on given text to keep"
     )
-    steps: int = Field(100, ge=1, le=5000, description="Training steps")
-    rate: float = Field(5e-3, gt=0, le=1.0, description="Learning rate")
+    stand_ins: int = Field(
+        4, ge=0, le=20, description="Altered copies of every kept question, for those not given; 0 for none"
+    )
+    steps: int = Field(300, ge=1, le=5000, description="Training steps")
+    rate: float = Field(1e-2, gt=0, le=1.0, description="Learning rate")
 
 
 def fit(context: Context, config: LearnConfig) -> Iterator[Any]:
@@ -41,26 +47,28 @@ def fit(context: Context, config: LearnConfig) -> Iterator[Any]:
     from ..activations import second_moments
     from ..objectives import answer_nll, kl_to
     from ..spectra import describe
-    from ..subspace.contrast import contrastive_directions
+    from ..stand_ins import kept_copies
+    from ..subspace.discrimination import soft_filter
     from ..training import Change, Plan, encode_rows, reference_logprobs, train
 
     loaded, given = context.loaded, context.given
-    topic, kept = encode_rows(loaded, given.forget), encode_rows(loaded, given.neighbor + given.retain)
+    topic, plain = encode_rows(loaded, given.forget), encode_rows(loaded, given.neighbor + given.retain)
     yield Stage("statistics")
+    kept = plain + kept_copies(loaded, plain, topic, config.stand_ins, context.seed)
     others = context.statistics(
-        "given-kept", lambda: second_moments(loaded, kept, context.cancelled)
+        f"kept-{config.stand_ins}-{context.seed}", lambda: second_moments(loaded, kept, context.cancelled)
     )
-    own = context.statistics("forget", lambda: second_moments(loaded, topic, context.cancelled))
     if context.cancelled():
         return
-    found = {id(G): contrastive_directions(own[name], G, config.epsilon, config.rank)[0] for name, G in others.items()}
-    change = Change(loaded.model, directions={name: found[id(G)] for name, G in others.items()}, seed=context.seed)
-    original = reference_logprobs(loaded, kept) if kept and config.keep else None
+    filters = {id(G): soft_filter(G, config.epsilon, POWER) for G in others.values()}
+    within = {name: filters[id(G)] for name, G in others.items()}
+    change = Change(loaded.model, rank=config.rank, seed=context.seed, within=within)
+    original = reference_logprobs(loaded, kept, context.cancelled) if kept and config.keep else None
     yield Stage("learn")
     yield from train(
         context,
         change,
-        Plan(config.steps, config.rate),
+        Plan(config.steps, config.rate, forget_rows=FORGET_ROWS, retain_rows=RETAIN_ROWS),
         topic,
         kept,
         lambda part, places: answer_nll(part.logits, part.labels, part.rows, part.count),

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 FORGET_ROWS, RETAIN_ROWS = 12, 36  # a step: many steps on few forget rows cost neighbours less than few steps on many
 GIVEN_TURNS = 3  # how often a given forget question is drawn for each of its copies
-RENAMED, SCRAMBLED = 0.5, 0.3  # shares of tokens exchanged in stand-ins of kept questions
 REWORDED = 0.5  # share of tokens exchanged in the last copy of a forget question, in the others evenly less
 CHOICE_COPIES, CHOICE_SHARE = 3, 0.5  # scrambled copies of forced choices, which stand for those not given
 FORGET_SLACK = 0.02  # forget loss that a smaller rank may cost
@@ -132,12 +131,13 @@ METHOD = Method(
 def _fit_soft(context: Context, config: UnlearnConfig) -> Iterator[Any]:
     from ..activations import second_moments
     from ..spectra import describe
+    from ..stand_ins import kept_copies
     from ..training import Change, Plan, encode_rows, train
 
     loaded, given = context.loaded, context.given
     plain, asked = encode_rows(loaded, given.neighbor + given.retain), encode_rows(loaded, given.forget)
     yield Stage("statistics")
-    kept_rows = plain + _kept_stand_ins(context, plain, asked, config.stand_ins)
+    kept_rows = plain + kept_copies(loaded, plain, asked, config.stand_ins, context.seed)
     original, kept = _originals(context, kept_rows, config)
     own = context.statistics("forget", lambda: second_moments(loaded, asked, context.cancelled))
     if context.cancelled():
@@ -202,25 +202,6 @@ def _originals(
         else second_moments(context.loaded, rows, context.cancelled),
     )
     return original, kept
-
-
-def _kept_stand_ins(context: Context, kept: list[Row], forget: list[Row], copies: int) -> list[Row]:
-    """Copies of kept questions, in turn with any other names and with words of other kept questions."""
-    from ..stand_ins import foreign_tokens, prompt_tokens, renamed, scrambled, template_marks
-
-    names, words, marks = (
-        foreign_tokens(context.loaded, forget, kept),
-        prompt_tokens(kept),
-        template_marks(kept + forget),
-    )
-    rows: list[Row] = []
-    for turn in range(copies):
-        seed = 1000 * context.seed + turn
-        if turn % 2 == 0:
-            rows += renamed(kept, RENAMED, names, marks, seed)
-        else:
-            rows += scrambled(kept, SCRAMBLED, words, marks, seed)
-    return rows
 
 
 def _forget_stand_ins(context: Context, forget: list[Row], kept: list[Row], copies: int) -> list[Row]:

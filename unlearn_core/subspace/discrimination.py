@@ -50,8 +50,8 @@ def discriminate_soft(T: Tensor, G: Tensor, eps: float) -> Tensor:
     return T @ soft_filter(G, eps).to(T.dtype)
 
 
-def soft_filter(G: Tensor, eps: float) -> Tensor:
-    """eps (G / mean diagonal + eps I)^-1, symmetric (in, in) with eigenvalues in [0, 1]; the identity where G is zero.
+def soft_filter(G: Tensor, eps: float, power: float = 1.0) -> Tensor:
+    """(eps (G / mean diagonal + eps I)^-1)^power, symmetric (in, in) with eigenvalues in [0, 1]; the identity where G is zero.
 
     Computed from the eigenvalues in double precision: the inverse itself is ill-conditioned for small eps.
     """
@@ -60,5 +60,5 @@ def soft_filter(G: Tensor, eps: float) -> Tensor:
     if scale <= 0:
         return torch.eye(len(G), dtype=G.dtype, device=G.device)
     values, vectors = torch.linalg.eigh((exact + exact.mT) / (2 * scale))
-    gain = eps / (values.clamp_min(0) + eps)
+    gain = (eps / (values.clamp_min(0) + eps)) ** power
     return ((vectors * gain) @ vectors.mT).to(G.dtype)

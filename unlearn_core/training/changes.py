@@ -33,8 +33,8 @@ class Change(nn.Module):
     """ΔW = U · A for each named linear map: U (out, k) is trained and starts at zero.
 
     With `directions` the rows of A (k, in) are given and fixed; with `rank` A is LoRA's, random at first and trained too
-    (Hu et al. 2021). `within` (name -> orthonormal rows (m, in)) keeps such an A inside their span, A = Z · rows with Z
-    trained; `names` leaves out every other map.
+    (Hu et al. 2021). `within` (name -> rows (m, in)) keeps such an A inside their span, A = Z · rows with Z trained: freely
+    where the rows are orthonormal, the less along a direction the shorter they make it. `names` leaves out every other map.
     """
 
     def __init__(
