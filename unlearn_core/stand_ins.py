@@ -9,6 +9,7 @@ What is to be said instead of an answer stands here too: refusals.
 
 from __future__ import annotations
 
+import math
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
@@ -16,7 +17,7 @@ from dataclasses import replace
 
 from .models.loading import LoadedModel
 from .topics.topic import Question
-from .training import Row, encode_rows, question_starts
+from .training import Row, answer_nlls, encode_rows, question_starts
 
 RARE = 0.1  # a prompt token in fewer of the questions says what a question is about
 RENAMED, SCRAMBLED = 0.5, 0.3  # shares of tokens exchanged in copies of kept questions
@@ -60,6 +61,41 @@ def kept_copies(loaded: LoadedModel, kept: Sequence[Row], forget: Sequence[Row],
         else:
             rows += scrambled(kept, SCRAMBLED, words, marks, 1000 * seed + turn)
     return rows
+
+
+def marked_copies(
+    loaded: LoadedModel, neighbor: Sequence[Row], retain: Sequence[Row], forget: Sequence[Row], copies: int, seed: int
+) -> list[Row]:
+    """Copies of given neighbours that carry the words by which forget questions are known, where the original gives the same
+    answer all the same (with a probability of at least one half).
+
+    A side is known by the words that more than a share of OWN of its prompts (and more than one) have and no other given
+    prompt has: the name of a trade or of a series, a sign of arithmetic. Kept copies with such a word say that the word alone
+    is not what must go, so that a change has to find the rest of the question, which other wordings and languages share. Empty
+    where either side is known by no word.
+    """
+    words = _Words(loaded)
+    asked, others, near = (
+        [words.of(_prompt(rows[start])) for start in question_starts(rows)] for rows in (forget, retain, neighbor)
+    )
+    theirs, own = _known_by(asked, near + others), set(_known_by(near, asked + others))
+    if not theirs:
+        return []
+    generator = random.Random(seed)
+    rows = [
+        _asked(row, [token for word in prompt for token in (generator.choice(theirs) if word in own else word)])
+        for _ in range(copies)
+        for row, prompt in zip(neighbor, near, strict=True)
+        if own & set(prompt)
+    ]
+    return [row for row, nll in zip(rows, answer_nlls(loaded, rows).tolist(), strict=True) if nll <= math.log(2)]
+
+
+def _known_by(prompts: Sequence[Sequence[Word]], others: Sequence[Sequence[Word]]) -> list[Word]:
+    """The words, in order, that more than a share of OWN of the prompts have and none of the others."""
+    counts = Counter(word for prompt in prompts for word in set(prompt))
+    elsewhere = {word for prompt in others for word in prompt}
+    return sorted(word for word, count in counts.items() if count > max(1, OWN * len(prompts)) and word not in elsewhere)
 
 
 def refused(loaded: LoadedModel, questions: Sequence[Question], seed: int) -> list[Row]:

@@ -10,8 +10,9 @@ step against everything kept text uses. The change is ΔW = U·A with these few 
 every given forget answer is unlikely (or every forced choice answered without regard to what it asks) while given kept
 answers stay as they were. Few directions and stand-ins (stand_ins.py) are the point: without copies of kept questions with
 other names and words in them a change fits exceptions for the given items and harms kept items that were not given. Copies of
-forget questions with other words around their names (`reworded`) reach further wordings and harm neighbours; by default there
-are none.
+forget questions with other words around their names (`reworded`) reach further wordings and harm neighbours; so do copies of
+neighbours with the word that marks the forget set (`marked`), which take that word out of the subspace. By default there are
+none of either.
 
 *Literal*. Layer by layer, a task matrix T is trained from zero on top of the frozen weights to lower the task's loss; the
 same for the similar tasks; the right singular vectors of T are made orthogonal to theirs (Gram-Schmidt) and W ← W − λT'.
@@ -69,6 +70,12 @@ class UnlearnConfig(MethodConfig):
         ge=0,
         le=20,
         description="Copies of every open forget question with other words around its names: reach more wordings, cost neighbours",
+    )
+    marked: int = Field(
+        0,
+        ge=0,
+        le=20,
+        description="Copies of every given neighbour with words that mark the forget set: reach more wordings, cost other text",
     )
     spread: float = Field(
         1.0, ge=0.0, le=100.0, description="Weight of answering a forced choice without regard to what it asks"
@@ -131,13 +138,15 @@ METHOD = Method(
 def _fit_soft(context: Context, config: UnlearnConfig) -> Iterator[Any]:
     from ..activations import second_moments
     from ..spectra import describe
-    from ..stand_ins import kept_copies
+    from ..stand_ins import kept_copies, marked_copies
     from ..training import Change, Plan, encode_rows, train
 
     loaded, given = context.loaded, context.given
-    plain, asked = encode_rows(loaded, given.neighbor + given.retain), encode_rows(loaded, given.forget)
+    near, far, asked = (encode_rows(loaded, part) for part in (given.neighbor, given.retain, given.forget))
+    plain = near + far
     yield Stage("statistics")
     kept_rows = plain + kept_copies(loaded, plain, asked, config.stand_ins, context.seed)
+    kept_rows += marked_copies(loaded, near, far, asked, config.marked, context.seed)
     original, kept = _originals(context, kept_rows, config)
     own = context.statistics("forget", lambda: second_moments(loaded, asked, context.cancelled))
     if context.cancelled():
@@ -196,7 +205,7 @@ def _originals(
         with moments:
             original = reference_logprobs(context.loaded, rows, context.cancelled)
     kept = context.statistics(
-        f"kept-{config.stand_ins}-{context.seed}",
+        f"kept-{config.stand_ins}-{config.marked}-{context.seed}",
         lambda: moments.means()
         if moments.count
         else second_moments(context.loaded, rows, context.cancelled),
