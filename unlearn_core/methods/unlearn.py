@@ -155,13 +155,13 @@ def _fit_soft(context: Context, config: UnlearnConfig) -> Iterator[Any]:
     found = {id(kept[name]): _directions(own[name], kept[name], config, context.seed) for name in kept}
     change = Change(loaded.model, directions={name: found[id(kept[name])] for name in kept}, seed=context.seed)
     choices = encode_rows(loaded, given.forget, choices=True)
-    forget_rows = GIVEN_TURNS * choices + _forget_stand_ins(context, choices, plain, config.reworded)
+    copies = _forget_stand_ins(context, choices, plain, config.reworded)
     losses = _Losses(original, config)
     yield from train(
         context,
         change,
         Plan(config.steps, config.rate, config.decay, FORGET_ROWS, RETAIN_ROWS),
-        forget_rows,
+        GIVEN_TURNS * choices + copies,
         kept_rows,
         losses.forget,
         losses.keep,
@@ -171,7 +171,7 @@ def _fit_soft(context: Context, config: UnlearnConfig) -> Iterator[Any]:
     if context.cancelled():
         return
     yield Stage("shrink")
-    edit = _smallest(context, whole, choices, plain, losses.forget)
+    edit = _smallest(context, whole, choices + copies, plain, losses.forget)
     yield edit
     yield Stage("describe")
     tasks = _tasks(whole, kept, config.epsilon) if config.subspace == "discriminated" else None
@@ -269,7 +269,8 @@ def _tasks(edit: LowRankEdit, kept: dict[str, Tensor], epsilon: float) -> dict[s
 def _smallest(
     context: Context, whole: LowRankEdit, forget: list[Row], kept: list[Row], forget_loss: Callable
 ) -> LowRankEdit:
-    """The edit at the smallest rank that keeps its result on given items: forgotten stays forgotten, kept stays kept."""
+    """The edit at the smallest rank that keeps its result on given items, with the copies that stand for others among the
+    forgotten: forgotten stays forgotten, kept stays kept."""
     from ..subspace.shrink import smallest
     from ..training import greedy_share, loss_of
 
