@@ -1,4 +1,5 @@
-"""Finished races as tables: `python -m benchmarks.races RACE.json [...]` writes RACES.md.
+"""Finished races as tables: `python -m benchmarks.races RACE.json [...]` puts them into RACES.md, each in place of an older one
+of its topic, mode and seed.
 
 A race is made by `python -m unlearn_core race --topic TOPIC [--mode equal-damage] --json > RACE.json`.
 """
@@ -63,9 +64,19 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("races", nargs="+", type=Path)
     parser.add_argument("--code", default=code_version(), help="the code that the races ran on, where it was another")
     chosen = parser.parse_args(arguments)
-    parts = [section(json.loads(path.read_text(encoding="utf-8"))) for path in chosen.races]
-    foot = f"{date.today()}, {machine()}, torch {version('torch')}, code {chosen.code}.\n"
-    RESULTS.write_text("\n".join([TITLE, *parts, foot]), encoding="utf-8")
+    foot = f"{date.today()}, {machine()}, torch {version('torch')}, code {chosen.code}."
+    text = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else ""
+    for path in chosen.races:
+        text = with_section(text, f"{section(json.loads(path.read_text(encoding='utf-8')))}\n{foot}\n")
+    RESULTS.write_text(text, encoding="utf-8")
+
+
+def with_section(text: str, new: str) -> str:
+    """The page with one race's section in place of the one with its heading, or behind all others."""
+    old = [f"## {part.strip()}\n" for part in text.split("\n## ")[1:]]
+    heading = new.splitlines()[0]
+    kept = [new if part.splitlines()[0] == heading else part for part in old]
+    return "\n".join([TITLE, *kept, *([] if new in kept else [new])])
 
 
 if __name__ == "__main__":
