@@ -309,7 +309,7 @@ class Runner:
     def _answers(self, task: Task) -> Iterator[AskUpdate]:
         last = AskUpdate("", "", False, self._position(task), 0.0, "", task.token)
         yield last
-        for item in self._results(task):
+        for item in self._results(task, newest=True):
             if isinstance(item, int):
                 last = AskUpdate("", "", False, item, 0.0, "", task.token)
             else:
@@ -376,23 +376,26 @@ class Runner:
             self._changed.notify_all()
         return task
 
-    def _results(self, task: Task) -> Iterator[Any]:
-        """What a task puts out; the number of tasks before it (an int) while it waits. Raises what it raised."""
+    def _results(self, task: Task, newest: bool = False) -> Iterator[Any]:
+        """What a task puts out; the number of tasks before it (an int) while it waits. Raises what it raised.
+
+        `newest`: each thing put out replaces those before it, so a reader who is slower than the model skips some.
+        """
         try:
             while True:
                 try:
-                    item = task.out.get(timeout=HEARTBEAT / 2)
+                    found, ended = task.taken(HEARTBEAT / 2)
                 except queue.Empty:
                     if task.cancelled.is_set() and not task.begun:
                         return
                     if not task.begun:
                         yield self._position(task)
                     continue
-                if isinstance(item, Ended):
-                    if item.error is not None and not isinstance(item.error, Stopped):
-                        raise item.error
+                yield from found[-1:] if newest else found
+                if ended is not None:
+                    if ended.error is not None and not isinstance(ended.error, Stopped):
+                        raise ended.error
                     return
-                yield item
         finally:
             task.cancelled.set()
 

@@ -56,6 +56,14 @@ class Task:
     def put(self) -> Callable[[Any], None]:
         return self.out.put
 
+    def taken(self, timeout: float) -> tuple[list[Any], Ended | None]:
+        """All that was put out and not taken yet, in order, and the end if it is among it. Raises queue.Empty where nothing
+        comes within `timeout` seconds."""
+        found = [self.out.get(timeout=timeout)]
+        while not self.out.empty():
+            found.append(self.out.get())
+        return (found[:-1], found[-1]) if isinstance(found[-1], Ended) else (found, None)
+
     def progress(self, done: int, total: int) -> None:
         self.put(Progress(done, total, "questions"))
 

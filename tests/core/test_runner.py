@@ -181,6 +181,22 @@ def test_ask_waits_for_a_run_and_can_be_stopped_while_waiting(runner: Runner, re
     assert list(answers)[-1].done
 
 
+@pytest.mark.parametrize("stopped", [False, True])
+def test_a_reader_slower_than_the_model_sees_the_newest_only(runner: Runner, request_of, stopped: bool) -> None:
+    run_id = runner.start(request_of())
+    followed(runner, run_id)
+    whole = list(runner.ask(run_id, "Ada hat?", max_tokens=100, temperature=1.0))[-1]
+    seen = []
+    for update in runner.ask(run_id, "Ada hat?", max_tokens=100, temperature=1.0):
+        if update.waiting is None:
+            seen.append(update)
+            wait_for(lambda: runner.wait_position() == 0)  # the model is done, the reader is not
+            if stopped:
+                runner.stop_ask(update.token)
+    assert 1 <= len(seen) <= 2 and seen[-1].done
+    assert (seen[-1].original, seen[-1].edited) == (whole.original, whole.edited)
+
+
 def test_closing_an_answer_frees_the_model(runner: Runner, request_of) -> None:
     run_id = runner.start(request_of())
     followed(runner, run_id)
