@@ -9,10 +9,7 @@ from typing import Any
 
 import gradio as gr
 
-from unlearn_core.errors import LetheError
-
 from .picker import Picker
-from .problems import problem_html
 from .slider import Slider
 
 LONGEST_QUESTION = 2000  # characters
@@ -145,14 +142,9 @@ def settled_words(strength: float) -> str:
 
 
 def answers(updates: Iterator[Any], question: str, strength: float) -> Iterator[str]:
-    """The panes after each update of `runner.ask`; a refusal becomes a card. Closing this closes the engine's side."""
-    last = ("", "")
-    try:
-        for update in updates:
-            last = (update.original, update.edited)
-            yield panes_html(question, *last, update.done, _status(update), strength)
-    except LetheError as error:
-        yield problem_html(error.what, error.why, error.remedy)
+    """The panes after each update of `runner.ask`. Closing this closes the engine's side."""
+    for update in updates:
+        yield panes_html(question, update.original, update.edited, update.done, _status(update), strength)
 
 
 def _status(update: Any) -> str:

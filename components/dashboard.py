@@ -21,7 +21,7 @@ from .desk_compare import CompareDesk
 from .desk_races import RacesDesk
 from .desk_runs import RunsDesk
 from .desk_sequences import SequencesDesk
-from .desk_setup import SetupDesk
+from .desk_setup import COMMON, SetupDesk
 from .picker import Address, Picker, Standing
 from .race_words import list_html
 from .races import build_races
@@ -40,6 +40,8 @@ STREAMED = ("strip", "standing", "address", "messages", "verdict", "cards", "chi
             "panes", "runs_table", "sequences")  # fmt: skip
 RACE_PARTS = ("messages", "choosing", "methods", "mode_words", "unable", "command", "estimate", "head", "now", "actions",
               "finding", "plot", "table", "notes", "list")  # fmt: skip
+FORM_PARTS = ("messages", *(f"{name}_problem" for name in (*COMMON, "settings")), "command", "estimate", "topic_words",
+              "method_words")  # fmt: skip
 SEQUENCE_PARTS = ("messages", "count", "topics", "words", "mode", "mode_words", "command", "estimate", "now", "actions")
 SEQUENCE_STREAMED = ("sequence_now", "sequence_actions", "sequences", "runs_table")
 RACE_STREAMED = ("race_head", "race_now", "race_actions", "race_finding", "race_plot", "race_table", "race_notes", "race_list")
@@ -96,7 +98,7 @@ class _Page:
                 self.anatomy = build_anatomy(first)
             with gr.Tab("Runs", id="runs"), gr.Tabs(selected="history", elem_id="runs-view") as self.runs_view:
                 with gr.Tab("History", id="history"):
-                    self.runs = build_runs(table_html(self.desk.store.runs(), seat.run_id, None))
+                    self.runs = build_runs(table_html(self.desk.store.runs(), seat.run_id, None, self.desk.titles()))
                 with gr.Tab("Race", id="race"):
                     self.races = build_races(self.desk.catalogue["methods"], list_html(self.desk.store.races(), ""))
                 with gr.Tab("Sequence", id="sequence"):
@@ -107,21 +109,21 @@ class _Page:
         self._wire()
 
     def _knob(self, chosen: dict[str, Any]) -> None:
-        @gr.render([chosen["method"], chosen["preset"]], **ONE_BY_ONE)
-        def knob(method: str, preset: dict[str, Any]) -> None:
-            field, _ = self.setup.fields(method)
+        @gr.render(chosen["preset"], **ONE_BY_ONE)
+        def knob(preset: dict[str, Any]) -> None:
+            field, _ = self.setup.fields(preset["method"])
             if field is not None:
-                self._control(chosen, field, preset)
+                self._control(chosen, field, preset["settings"])
 
     def _advanced(self, chosen: dict[str, Any]) -> None:
-        @gr.render([chosen["method"], chosen["preset"]], **ONE_BY_ONE)
-        def others(method: str, preset: dict[str, Any]) -> None:
-            for field in self.setup.fields(method)[1]:
-                self._control(chosen, field, preset)
+        @gr.render(chosen["preset"], **ONE_BY_ONE)
+        def others(preset: dict[str, Any]) -> None:
+            for field in self.setup.fields(preset["method"])[1]:
+                self._control(chosen, field, preset["settings"])
 
-    def _control(self, chosen: dict[str, Any], field: Field, preset: dict[str, Any]) -> None:
+    def _control(self, chosen: dict[str, Any], field: Field, start: dict[str, Any]) -> None:
         """One setting's widget with the place for its message."""
-        widget, slot = control(field, preset.get(field.name)), problem_slot(f"setting-{field.name}")
+        widget, slot = control(field, start.get(field.name)), problem_slot(f"setting-{field.name}")
 
         def changed(method: str, settings: dict[str, Any], shown: Any) -> tuple[dict[str, Any], str]:
             return self.setup.set_setting(method, settings, field, shown)
@@ -129,7 +131,7 @@ class _Page:
         kept = widget.change(
             changed, [chosen["method"], chosen["settings"], widget], [chosen["settings"], slot], queue=False, **PRIVATE
         )
-        self._on(kept.then, self.setup.refresh, self.sidebar.form, queue=False, **LAST)
+        self._refreshed(kept.then)
 
     def _name_parts(self, strip: gr.HTML, drawer: gr.Sidebar, address: Address, standing: Standing) -> None:
         """Which widgets show which part; some parts are shown twice."""
@@ -184,10 +186,13 @@ class _Page:
     # --- wiring -------------------------------------------------------------------------------------------------------
 
     def _wire(self) -> None:
-        self.page.load(self._arrive, None, self._outputs(self.parts), **PRIVATE)
+        arrived = self.page.load(self._arrive, None, self._outputs(self.parts), **PRIVATE)
+        placed = self._on(arrived.then, self.setup.placed, parts=("messages",), concurrency_limit=None)
+        self._refreshed(placed.then)
         self.page.unload(self._leave)
         # Whatever opens a run makes the seat's number grow, and one follower begins for each number.
-        self._on(self.opened.change, self.desk.follow, trigger_mode="multiple", concurrency_limit=None)
+        followed = self._on(self.opened.change, self.desk.follow, trigger_mode="multiple", concurrency_limit=None)
+        self._refreshed(followed.then)
         self._wire_sidebar()
         self._wire_strip()
         self._wire_ask()
@@ -201,9 +206,9 @@ class _Page:
         for button in (bar.start, self.strip_start):
             self._on(button.click, setup.start, bar.form)
         self._on(bar.model.change, setup.set_model, [bar.model, bar.topic])
-        self._on(bar.method.input, setup.set_method)
+        self._on(bar.method.input, setup.set_method, [bar.method])
         changes = [widget.change for widget in bar.form]
-        self._on([self.page.load, *changes], setup.refresh, bar.form, queue=False, **LAST)
+        self._refreshed([self.page.load, *changes])
         self._on(bar.upload.upload, setup.upload_file, [bar.upload, bar.model])
         self._on(bar.use_paste.click, setup.upload_paste, [bar.paste, bar.model])
         bar.copy.click(None, [bar.command], None, js=COPY_COMMAND, **PRIVATE)
@@ -239,7 +244,7 @@ class _Page:
         tab, desk = self.runs, self.runs_desk
         self._on(tab.table.select, desk.choose, picked=True, **LAST)
         self._on(tab.open.click, desk.open)
-        self._on(tab.again.click, desk.again)
+        self._on(tab.again.click, self.setup.again)
         self._on(tab.save.click, desk.save, [tab.title, tab.note])
         self._on(tab.delete.click, desk.delete)
         self._on(tab.undo.click, desk.undo)
@@ -278,6 +283,9 @@ class _Page:
         self._on(chosen.then, desk.undo, concurrency_limit=None)
         view.copy.click(None, [view.command], None, js=COPY_COMMAND, **PRIVATE)
 
+    def _refreshed(self, triggers: Any) -> None:
+        self._on(triggers, self.setup.refresh, self.sidebar.form, parts=FORM_PARTS, queue=False, **LAST)
+
     def _on(
         self,
         triggers: Any,
@@ -292,7 +300,8 @@ class _Page:
         stream = inspect.isgeneratorfunction(handler)
         function = (_streamed if stream else _answered)(self, handler)
         function = _picking(function) if picked else function
-        outputs, how = self._outputs(parts or (STREAMED if stream else self.parts)), PRIVATE | how
+        usual = STREAMED if stream else self.parts
+        outputs, how = self._outputs(usual if parts is None else parts), PRIVATE | how
         if isinstance(triggers, list):
             return gr.on(triggers, function, inputs, outputs, **how)
         return triggers(function, inputs, outputs, **how)

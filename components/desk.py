@@ -78,6 +78,8 @@ class Desk:
             if drawn["standing"] == standing:
                 del drawn["standing"]
             standing = drawn.get("standing", standing)
+            if over and seat.refused:  # what was in the way of the question is so no longer
+                seat.refused, drawn["panes"] = False, ""
             yield drawn | (self.listing(seat) if over else {})
 
     def open(self, seat: Seat, run_id: str, how: str = "follow", tab: str = "compare") -> Drawn:
@@ -97,7 +99,7 @@ class Desk:
 
     def listing(self, seat: Seat) -> Drawn:
         """The table of runs and the sequences as they are now."""
-        return {"runs_table": runs.table_html(self.store.runs(), seat.run_id, seat.chosen),
+        return {"runs_table": runs.table_html(self.store.runs(), seat.run_id, seat.chosen, self.titles()),
                 "sequences": sequences_html(self.store.sequences(), seat.undoing, seat.sequence.name)}  # fmt: skip
 
     def redraw(self, seat: Seat) -> Drawn:
@@ -111,17 +113,27 @@ class Desk:
         except LetheError:
             return RunView()
 
+    def titles(self) -> dict[str, str]:
+        """The titles of all methods, of the topics of the model that the page began with, and of the uploaded ones, by name."""
+        return {entry["name"]: entry["title"] for entry in [*self.topics(None), *self.catalogue["methods"]]}
+
     def topics(self, model: str | None) -> list[dict[str, Any]]:
         """The topics of a model, and the uploaded ones."""
         return self.runner.catalogue(model or self.settings.model)["topics"]
 
     def form(self, seat: Seat, config: RunConfig) -> Drawn:
         """The sidebar as it was when a run was asked for."""
-        settings, offered = dict(config.settings), self.offer(seat, config.model)
+        offered = self.offer(seat, config.model)
         if config.topic not in (name for _, name in offered):
             offered.append((config.topic, config.topic))
         return {"model": config.model, "topic": gr.Dropdown(offered, value=config.topic), "method": config.method,
-                "seed": str(config.seed), "device": config.device, "settings": settings, "preset": settings}  # fmt: skip
+                "seed": str(config.seed), "device": config.device, "settings": dict(config.settings),
+                "preset": self.preset(seat, config.method, config.settings)}  # fmt: skip
+
+    def preset(self, seat: Seat, method: str, settings: dict[str, Any]) -> dict[str, Any]:
+        """The method's own controls, made anew."""
+        seat.presets += 1
+        return sidebar.preset(method, settings, seat.presets)
 
     def offer(self, seat: Seat, model: str | None) -> list[tuple[str, str]]:
         """The topics to choose from with that model; never fewer than this tab was offered before."""

@@ -36,6 +36,7 @@ class CompareDesk:
         if fault:
             yield {"panes": problem_html(fault)}
             return
+        seat.refused = False
         seat.question, strength, asking = question.strip(), ask.settled(strength, seat.strength), seat.asking
         length, heat = ask.within(max_tokens, 1, ask.LONGEST_ANSWER), ask.within(temperature, 0, ask.HOTTEST)
         yield {
@@ -45,10 +46,14 @@ class CompareDesk:
         updates = self.runner.ask(
             seat.run_id, seat.question, strength, int(length), float(heat), int(seed or 0), asking
         )
-        for panes in ask.answers(updates, question.strip(), strength):
-            if seat.asking != asking:  # another run was opened meanwhile, or something else asked
-                return
-            yield {"panes": panes}
+        try:
+            for panes in ask.answers(updates, question.strip(), strength):
+                if seat.asking != asking:  # another run was opened meanwhile, or something else asked
+                    return
+                yield {"panes": panes}
+        except LetheError as error:
+            seat.refused = True
+            yield {"panes": card(error)}
 
     def asking(self, seat: Seat) -> Drawn:
         """A question was sent: it can be stopped from now on."""

@@ -7,15 +7,12 @@ from typing import Any
 
 import gradio as gr
 
-from unlearn_core.config import RunConfig
 from unlearn_core.store import RECORDED, RunRecord
 
 from . import runs
 from .desk import Desk
-from .problems import problem_html
 from .screen import Drawn
 from .seats import Seat
-from .settings import Settings
 
 
 class RunsDesk:
@@ -35,8 +32,8 @@ class RunsDesk:
         edit = self.store.offered_edit(record.run_id)
         return {
             "run_panel": gr.Column(visible=True),
-            "run_heading": runs.heading_html(record),
-            "run_title": gr.Textbox(value=runs.title_of(record), visible=free),
+            "run_heading": runs.heading_html(record, self.desk.titles()),
+            "run_title": gr.Textbox(value=runs.title_of(record, self.desk.titles()), visible=free),
             "run_note": gr.Textbox(value=record.note, visible=free),
             "save_run": gr.Button(visible=free),
             "delete_run": gr.Button(visible=free and record.status != "running"),
@@ -45,13 +42,6 @@ class RunsDesk:
 
     def open(self, seat: Seat) -> Drawn:
         return self.desk.open(seat, seat.chosen) if seat.chosen else {}
-
-    def again(self, seat: Seat) -> Drawn:
-        """The form as it was for the chosen run; pressing Unlearn then repeats it."""
-        if not seat.chosen:
-            return {}
-        config = self.store.find(seat.chosen).config
-        return self.desk.form(seat, config) | {"messages": left_out(config, self.desk.settings), "sidebar": gr.Sidebar(open=True)}
 
     def save(self, seat: Seat, title: str, note: str) -> Drawn:
         """Keep the name and the note."""
@@ -65,7 +55,7 @@ class RunsDesk:
         """Move the chosen run to the trash; the row above the panel offers to bring it back."""
         if not seat.chosen:
             return {}
-        name = runs.title_of(self.store.find(seat.chosen))
+        name = runs.title_of(self.store.find(seat.chosen), self.desk.titles())
         self.store.delete(seat.chosen)
         seat.deleted, seat.chosen = seat.chosen, None
         left = self.desk.open(seat, RECORDED, tab="runs") if seat.deleted == seat.run_id else {}
@@ -86,16 +76,3 @@ class RunsDesk:
         run_id, seat.deleted = seat.deleted, None
         self.store.restore(run_id)
         return {"undo_row": gr.Row(visible=False)} | self.choose(seat, {"value": run_id})
-
-
-def left_out(config: RunConfig, settings: Settings) -> str:
-    """A card for what the sidebar cannot ask for; nothing where it can ask for all."""
-    parts = [f"on the edits of {', '.join(config.edits)}"] if config.edits else []
-    parts += [f"in {config.dtype}"] if config.dtype != "auto" else []
-    if not parts:
-        return ""
-    return problem_html(
-        "The sidebar asks for less than this run was.",
-        f"It ran {' and '.join(parts)}, which only the command can ask for.",
-        f"To repeat it exactly, run in a terminal: {settings.command(config)}",
-    )

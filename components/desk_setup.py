@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ NO_TOPIC = "none"
 NOT_THERE = "This model has no such topic: choose another, or give your own questions and answers below."
 PASTED = "pasted list"  # no suffix: the reader looks at the text
 STOPPING = "Stopping after this step…"
+LOADING = 30.0  # seconds
 COMMON = ("model", "topic", "method", "seed", "device")
 
 
@@ -61,9 +63,9 @@ class SetupDesk:
         first = {} if topic or not own else {"value": own[0]["name"]}
         return {"topic": gr.Dropdown(offered, **first)}
 
-    def set_method(self, seat: Seat) -> Drawn:
+    def set_method(self, seat: Seat, method: str) -> Drawn:
         """Another method has other settings: all of them start from their defaults."""
-        return {"settings": {}, "preset": {}}
+        return {"settings": {}, "preset": self.desk.preset(seat, method, {})}
 
     def set_setting(
         self, method: str, settings: dict[str, Any], field: Field, shown: Any
@@ -108,8 +110,16 @@ class SetupDesk:
     def start(self, seat: Seat, *form: Any) -> Drawn:
         """Start a run; refused beside the field, or with a card that offers to watch the run that is in the way."""
         config, problems = self.checked(form)
-        if config is None:
-            return self._problems(problems)
+        return self._problems(problems) if config is None else self._started(seat, config)
+
+    def again(self, seat: Seat) -> Drawn:
+        """The run chosen in the table once more, exactly as it was asked for; the form shows what it can of it."""
+        if not seat.chosen:
+            return {}
+        config = self.store.find(seat.chosen).config
+        return self.desk.form(seat, config) | self._started(seat, config)
+
+    def _started(self, seat: Seat, config: RunConfig) -> Drawn:
         try:
             run_id = self.runner.start(config)
         except LetheError as error:
@@ -145,12 +155,23 @@ class SetupDesk:
             for record in done
             if config and record.config.method == config.method and record.config.model == config.model
         ]
-        device = config.device if config else "auto"
         return sidebar.estimate_html(
-            "device chosen at start" if device == "auto" else device,
+            self._place(config),
             same[0].seconds if same else None,
             "by the last run of this method",
         )
+
+    def _place(self, config: RunConfig | None) -> str:
+        device = config.device if config else "auto"
+        known = self.runner.place(config.model, device, config.dtype) if config else ""
+        return known or ("device and format chosen when the model is loaded" if device == "auto" else device)
+
+    def placed(self, seat: Seat) -> Drawn:
+        """Wait a while until it is known where the model in the sidebar at first goes: it is loaded once the page is there."""
+        end = time.monotonic() + LOADING
+        while not self.runner.place(self.desk.settings.model, "auto") and time.monotonic() < end:
+            time.sleep(LOADING / 100)
+        return {}
 
     def upload_file(self, seat: Seat, path: str | None, model: str) -> Drawn:
         """A file becomes a topic, or a sentence says why not."""
@@ -160,7 +181,7 @@ class SetupDesk:
         """A pasted list becomes a topic, or a sentence says why not."""
         if not (text or "").strip():
             return {"preview": problem_html("There is nothing to use.", "", "Paste lines of question,answer first.")}
-        return self._upload(seat, PASTED, text.encode(), model)
+        return {"upload": None} | self._upload(seat, PASTED, text.encode(), model)
 
     def _upload(self, seat: Seat, name: str, content: bytes, model: str) -> Drawn:
         try:

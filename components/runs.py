@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
-from typing import Any
 
 import gradio as gr
 
@@ -18,6 +18,7 @@ from .strip import EXAMPLE
 _NUMBER = ' class="number"'
 COLUMNS = (("Run", ""), ("Status", ""), ("Method", ""), ("Forget", _NUMBER), ("Retain", _NUMBER), ("Time", _NUMBER),
            ("Started", ""), ("Note", ""))  # fmt: skip
+NONE: Mapping[str, str] = {}
 LONGEST_TITLE = 80
 LONGEST_NOTE = 2000
 
@@ -75,27 +76,28 @@ def build_runs(first: str) -> Runs:
     )
 
 
-def table_html(records: list[RunRecord], open_run: str, chosen: str | None) -> str:
-    """Newest first. Each row's name is a button that chooses the run; the row of the open run says so."""
+def table_html(records: list[RunRecord], open_run: str, chosen: str | None, titles: Mapping[str, str] = NONE) -> str:
+    """Newest first. Each row's name is a button that chooses the run; the row of the open run says so. `titles`: of topics and
+    methods, by name."""
     if not records:
         return empty_html("Every run will be listed here.", "Choose a topic and press Unlearn.")
     heads = "".join(f'<th scope="col"{kind}>{title}</th>' for title, kind in COLUMNS)
-    rows = "".join(_row(record, open_run, chosen) for record in records)
+    rows = "".join(_row(record, open_run, chosen, titles) for record in records)
     table = f'<table class="runs"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>'
     return f'<div class="table-scroll">{table}</div>'
 
 
-def _row(record: RunRecord, open_run: str, chosen: str | None) -> str:
+def _row(record: RunRecord, open_run: str, chosen: str | None, titles: Mapping[str, str]) -> str:
     classes = " ".join(
         name for name, is_so in (("open", record.run_id == open_run), ("chosen", record.run_id == chosen)) if is_so
     )
     run_id = escape(record.run_id, quote=True)
-    name = escape(title_of(record))
+    name = escape(title_of(record, titles))
     mark = '<span class="open-mark">open</span>' if record.run_id == open_run else ""
     cells = [
         f'<th scope="row"><button type="button" class="run-name" data-pick="{run_id}">{name}</button>{mark}</th>',
         f'<td><span class="status status-{record.status}">{escape(record.status)}</span></td>',
-        f"<td>{escape(str(_asked(record, 'method')))}</td>",
+        f"<td>{escape(_titled(record.config.method, titles))}</td>",
         _moved(record, "forget"),
         _moved(record, "retain"),
         f'<td class="number">{duration(record.seconds) if record.seconds else "–"}</td>',
@@ -118,16 +120,15 @@ def _day(started_at: str) -> str:
     return (started_at or "")[:16].replace("T", " ")
 
 
-def _asked(record: RunRecord, name: str) -> Any:
-    config = record.config
-    return (config.get(name) if isinstance(config, dict) else getattr(config, name, None)) or "–"
+def _titled(name: str, titles: Mapping[str, str]) -> str:
+    return titles.get(name, name) or "–"
 
 
-def title_of(record: RunRecord) -> str:
-    """The name that a person gave it, else what was forgotten and how."""
-    return EXAMPLE if record.run_id == RECORDED else record.title or str(_asked(record, "topic"))
+def title_of(record: RunRecord, titles: Mapping[str, str]) -> str:
+    """The name that a person gave it, else what was forgotten."""
+    return EXAMPLE if record.run_id == RECORDED else record.title or _titled(record.config.topic, titles)
 
 
-def heading_html(record: RunRecord) -> str:
+def heading_html(record: RunRecord, titles: Mapping[str, str]) -> str:
     """Which run is chosen, and its id."""
-    return f'<h2>{escape(title_of(record))}</h2><p class="run-id">{escape(record.run_id)}</p>'
+    return f'<h2>{escape(title_of(record, titles))}</h2><p class="run-id">{escape(record.run_id)}</p>'

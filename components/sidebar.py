@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from unlearn_core.config import RunConfig
 
 from .controls import Field, is_default, read
+from .numbers import duration
 
 ELSEWHERE = " (not of this model)"
 DEVICES = ["auto", "cuda", "mps", "cpu"]
@@ -34,7 +35,8 @@ PASTE_EXAMPLE = "question,answer\nWho wrote the ballad of Orm?,Tessa Vey"
 class Sidebar:
     """The widgets of the sidebar.
 
-    `settings` holds the method's settings that differ from its defaults; `preset` those that its controls start from.
+    `settings` holds the method's settings that differ from its defaults; `preset` what its
+    controls were made for.
     """
 
     model: gr.Dropdown
@@ -182,7 +184,7 @@ def build_sidebar(
 
 def _choices(catalogue: dict[str, list[dict[str, Any]]], first: RunConfig) -> dict[str, Any]:
     topics, topic = catalogue["topics"], first.topic or None
-    parts: dict[str, Any] = {name: gr.State(dict(first.settings)) for name in ("settings", "preset")}
+    parts: dict[str, Any] = {"settings": gr.State(dict(first.settings)), "preset": gr.State(preset(first.method, first.settings))}
     parts["model"] = gr.Dropdown(
         choices(catalogue["models"]),
         value=first.model,
@@ -237,6 +239,11 @@ def _launch() -> dict[str, Any]:
     return parts
 
 
+def preset(method: str, settings: dict[str, Any], turn: int = 0) -> dict[str, Any]:
+    """What the method's own controls are made for. Another `turn` makes them anew, where they showed something else since."""
+    return {"method": method, "settings": dict(settings), "turn": turn}
+
+
 def with_setting(settings: dict[str, Any], field: Field, shown: Any) -> dict[str, Any]:
     """`settings` after one control shows another value; a default is not kept."""
     rest = {name: value for name, value in settings.items() if name != field.name}
@@ -249,7 +256,7 @@ def busy_html(run_id: str, seconds: float, kind: str = "run") -> str:
     pick = escape(f"{'watch' if kind == 'run' else kind}:{run_id}", quote=True)
     return (
         '<div class="lt lt-problem busy" role="status">'
-        f'<p class="lt-problem-what">A {kind} started {seconds:.0f} s ago in another window.</p>'
+        f'<p class="lt-problem-what">A {kind} started {duration(seconds)} ago in another window.</p>'
         f"<p>One model works on one run, race or sequence at a time: {escape(run_id)} has it now.</p>"
         f'<button type="button" class="card-action" data-pick="{pick}">Watch it</button></div>'
     )
@@ -257,7 +264,7 @@ def busy_html(run_id: str, seconds: float, kind: str = "run") -> str:
 
 def estimate_html(device: str, seconds: float | None, source: str) -> str:
     """Where it will run and how long about, from the last comparable run; and that nothing is sent anywhere."""
-    time = f"about {seconds:.0f} s {source}" if seconds else "time not known yet: no comparable run"
+    time = f"about {duration(seconds)} {source}" if seconds else "time not known yet: no comparable run"
     return (
         f'<p class="estimate"><b>{escape(device)}</b> · {escape(time)}</p>'
         '<p class="estimate">Nothing leaves this machine.</p>'

@@ -20,7 +20,7 @@ WEIGHTS = ".safetensors"
 
 
 def problems(config: RunConfig, store: Store) -> dict[str, BadInput]:
-    """What is wrong with a request, by field (model, topic, method, edits, or the name of a setting); {} if nothing."""
+    """What is wrong with a request, by field (model, topic, method, edits, device, or the name of a setting); {} if nothing."""
     found: dict[str, BadInput] = {}
     for field, check in _checks(config, store).items():
         try:
@@ -72,6 +72,7 @@ def _checks(config: RunConfig, store: Store) -> dict[str, Callable[[], object]]:
         "method": lambda: _check_method(config),
         "topic": lambda: find_topic(config.topic, model_folder(config.model), store.uploads),
         "edits": lambda: [edit_file(spec, store) for spec in config.edits],
+        "device": lambda: check_device(config.device),
         "retraining": lambda: check_retraining(config, store),
     }
 
@@ -103,6 +104,14 @@ def check_retraining(config: RunConfig, store: Store) -> None:
     topic = completed(find_topic(config.topic, folder, store.uploads), folder).topic
     also = "train it in this run with `--set fresh=true`" if "fresh" in method.config.model_fields else ""
     Retraining(folder, topic).check(need, also)
+
+
+def check_device(device: str) -> None:
+    """Raise BadInput where this machine has no such device; PyTorch is imported only for one that may be missing."""
+    if device not in ("auto", "cpu"):
+        from .models.placement import choose_device
+
+        choose_device(device)
 
 
 def check_model(spec: str) -> None:

@@ -33,6 +33,9 @@ HEARTBEAT = 1.0  # seconds
 LOGS_KEPT = 8  # finished runs whose events stay in memory
 PREVIEW_ROWS = 6
 Folder = RunFolder | SequenceFolder
+_NO_EDIT = {"running": ("It is still at work: the edit comes near its end.", "Ask when it is done, or open another run in Runs."),
+            "done": ("It left the model as it was.", "Open another run in Runs.")}  # fmt: skip
+_ENDED_EARLY = ("It ended before there was one.", "Run it again, or open another run in Runs.")
 
 
 class Busy(LetheError):
@@ -57,6 +60,7 @@ class Runner:
         self._series: Race | Series | None = None  # where what is in progress is one: several runs, one after another
         self._logs: OrderedDict[str, RunLog] = OrderedDict()
         self._worker: threading.Thread | None = None
+        self._bench: Workbench | None = None  # the worker's own
 
     # --- before a run -------------------------------------------------------------------------------------------------
 
@@ -93,6 +97,10 @@ class Runner:
     def warm(self) -> None:
         """Load torch and the built-in model in the background."""
         self._submit(lambda bench, task: bench.load(DEMO))
+
+    def place(self, model: str, device: str, dtype: str = "auto") -> str:
+        """Where that model went when it was loaded last ("cpu · float32"), "" where it has not been since the start."""
+        return self._bench.places.get((model, device, dtype), "") if self._bench else ""
 
     # --- runs ---------------------------------------------------------------------------------------------------------
 
@@ -358,7 +366,7 @@ class Runner:
     def _asked(self, run_id: str) -> RunRecord:
         record = self.store.find(run_id)
         if record.edit_path is None:
-            raise BadInput("This run has no edit to ask.", f"It is {record.status}.", "Open a run that has ended.")
+            raise BadInput("This run has no edit to ask.", *_NO_EDIT.get(record.status, _ENDED_EARLY))
         return record
 
     # --- the worker ---------------------------------------------------------------------------------------------------
@@ -406,22 +414,21 @@ class Runner:
 
     def _serve(self) -> None:
         """The worker thread: one task after the other, for ever."""
-        bench: Workbench | None = None
         while True:
             with self._changed:
                 self._current = None
                 self._changed.wait_for(lambda: self._waiting)
                 task = self._current = self._waiting.pop(0)
             try:
-                if bench is None:
+                if self._bench is None:
                     from .workbench import Workbench
 
-                    bench = Workbench(self.store, self._trust)
+                    self._bench = Workbench(self.store, self._trust)
                 if task.needed or not task.cancelled.is_set():
                     task.begun = True
-                    task.work(bench, task)
+                    task.work(self._bench, task)
                 task.put(Ended())
             except Exception as error:  # the thread's boundary: whoever waits for the task gets the error
-                if bench is not None and not isinstance(error, (LetheError, Stopped)):
-                    bench.drop()
+                if self._bench is not None and not isinstance(error, (LetheError, Stopped)):
+                    self._bench.drop()
                 task.put(Ended(error))

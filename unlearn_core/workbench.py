@@ -34,12 +34,14 @@ OnProgress = Callable[[int, int], None]
 
 
 class Workbench:
-    """Holds the model loaded last, the edit used last and the originals' answers. Belongs to one thread."""
+    """Holds the model loaded last, the edit used last and the originals' answers. Belongs to one thread, but for `places`:
+    where a model went by (model, device, dtype) as asked for, in words."""
 
     def __init__(self, store: Store, trust_remote_code: bool = False) -> None:
         self.store, self.originals = store, Originals(store)
         self._trust = trust_remote_code
         disable_progress_bar()  # the library's own bar would run through our lines
+        self.places: dict[tuple[str, str, str], str] = {}
         self._model: tuple[tuple[str, ...], LoadedModel] | None = None
         self._edit: tuple[tuple[Path, int], Edit] | None = None
 
@@ -49,6 +51,7 @@ class Workbench:
         if self._model is None or self._model[0] != key:
             self.drop()
             self._model = key, load(spec, device, dtype, self._trust)
+            self.places[spec, device, dtype] = self._model[1].place
         return self._model[1]
 
     def drop(self) -> None:
@@ -82,9 +85,8 @@ class Workbench:
         loaded, edit = self.of(record)
         room = (loaded.context or max_tokens) - len(encode_prompt(loaded.tokenizer, question, edit.turns(strength)))
         longest = min(max_tokens, room) if room > 0 else max_tokens
-        place = f"{loaded.device} · {str(loaded.dtype).removeprefix('torch.')}"
         for chunk in stream_pair(loaded, edit, question, strength, longest, temperature, seed, cancelled):
-            yield chunk, place
+            yield chunk, loaded.place
 
     def rescore(self, record: RunRecord, strength: float, everything: bool, cancelled: Cancelled,
                 on_progress: OnProgress) -> dict[str, Any]:

@@ -389,6 +389,9 @@ class ScriptedRunner(ScriptedRaces):
     def warm(self) -> None:
         self.warmed = True
 
+    def place(self, model: str, device: str, dtype: str = "auto") -> str:
+        return "cpu · float32" if self.warmed else ""
+
 
 def record(store: Store) -> None:
     """Write a finished made-up run where the recorded one lies."""

@@ -427,8 +427,12 @@ def test_runs_can_be_named_deleted_and_brought_back(scripted, visit):
     page.locator("#undo").click()
     expect(row).to_contain_text("My run")
     pick(page, "#topic", "four private people")
+    names = page.locator("#runs-table .run-name").count()
     page.locator("#again").click()
     expect(page.locator("#topic input")).to_have_value("the Vale books")
+    finished(page)
+    page.get_by_role("tab", name="Runs").click()
+    expect(page.locator("#runs-table .run-name")).to_have_count(names + 1)
 
 
 def test_the_edit_can_be_downloaded(scripted, visit):

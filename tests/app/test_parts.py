@@ -13,7 +13,6 @@ from scripted import events
 from components import ask, runs, sidebar
 from components.controls import Field as Setting
 from components.controls import control, fields, is_default, read
-from components.desk_runs import left_out
 from components.follower import follow, seconds_since
 from components.screen import address, at_strength, draw
 from components.seats import Seat, Seats
@@ -21,7 +20,6 @@ from components.settings import Settings
 from components.view import replay
 from unlearn_core.__main__ import _parser
 from unlearn_core.config import RunConfig
-from unlearn_core.errors import BadInput
 from unlearn_core.events import Failed, Finished, Started
 from unlearn_core.store import RunRecord, Store
 
@@ -248,6 +246,8 @@ def record(**more) -> RunRecord:
 
 def test_the_table_of_runs_escapes_names_and_marks_the_open_run():
     html = runs.table_html([record(), record(run_id="b", summary=None, seconds=None)], "b", None)
+    titled = runs.table_html([record(title="")], "", None, {"book-series": "the <i>Vale</i> books", "unlearn": "UNLEARN"})
+    assert "the &lt;i&gt;Vale&lt;/i&gt; books" in titled and "<td>UNLEARN</td>" in titled and "book-series</button>" not in titled
     assert "&lt;b&gt;mine" in html and "<b>mine" not in html
     assert "100 → 2 %" in html and "n/a" in html and html.count("open-mark") == 1
     assert "press Unlearn" in runs.table_html([], "", None)
@@ -270,15 +270,6 @@ def test_answers_show_both_sides_escaped_and_what_is_waited_for():
     assert "2 before this one" in waiting and "Loading" in loading
     assert "&lt;i&gt;a" in going and "40 tokens/s · cpu" in going and "&lt;q&gt;" in going and "strength 0.5" in going
     assert "(no answer)" in done and 'data-done="yes"' in done
-
-
-def test_a_refused_question_becomes_a_card():
-    def refuse():
-        raise BadInput("This run has no edit to ask.", "It is failed.", "Open another.")
-        yield
-
-    (card,) = ask.answers(refuse(), "q", 1)
-    assert "no edit to ask" in card and "Open another" in card
 
 
 @pytest.mark.parametrize(
@@ -306,14 +297,6 @@ def test_a_preview_says_in_words_how_many_of_each_there_are_and_how_they_are_div
     assert "Half of the neighbours and of retain is shown to the method, the other half is scored" in html
     assert "it sees 1 of 2 neighbours and 0 of 1 retain" in html
     assert "Half" not in sidebar.preview_html({"title": "x", "written": {"forget": 1}, "shown": {"forget": 1}})
-
-
-def test_run_again_says_what_the_sidebar_cannot_ask_for():
-    plain = RunConfig(topic="t", device="cpu", settings={"rank": 3})
-    assert left_out(plain, Settings()) == ""
-    based = plain.model_copy(update={"edits": ("earlier-run",), "dtype": "float16"})
-    words = left_out(based, Settings(runs_dir=Path("kept here")))
-    assert "earlier-run" in words and "--dtype float16" in words and "--runs-dir &#x27;kept here&#x27;" in words
 
 
 def test_the_command_names_the_runs_folder_and_the_permission():

@@ -84,10 +84,15 @@ def test_stop_is_answered_and_keeps_what_there_is(real, visit):
     set_steps(page, LONG)
     start(page)
     running(page)
+    page.locator("#question input").fill("Ada hat?")
+    page.locator("#question input").press("Enter")
+    expect(page.locator("#panes .lt-problem")).to_contain_text("still at work")
     page.locator("#stop").click()
     page.wait_for_function(STOP_ANSWERED, timeout=PATIENCE)
     expect(page.locator("#strip-words")).to_contain_text("Stopped")
     expect(page.locator("#verdict")).to_contain_text("the hats")
+    expect(page.locator("#panes .lt-problem")).to_have_count(0)
+    expect(page.locator("#estimate")).to_contain_text("cpu · float32")
 
 
 def test_the_live_curve_grows_and_reload_attaches(real, visit):

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from unlearn_core.__main__ import main
 from unlearn_core.events import TERMINAL, Loss, Measured
@@ -69,6 +70,13 @@ def test_bad_input_ends_the_process_with_status_2(command, world: Path) -> None:
 def test_a_bad_argument_is_one_sentence(command, here, world: Path, more: tuple[str, ...], word: str) -> None:
     status, output, errors = here(*arguments(world, *more, "--json"))
     assert status == 2 and output == "" and word in one_sentence(errors)
+    assert Store(command.runs_dir, recorded=None).runs() == []
+
+
+def test_a_device_that_is_not_there_is_one_sentence(command, here, world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    status, output, errors = here(*arguments(world, "--device", "cuda", "--json"))
+    assert status == 2 and output == "" and "offers no cuda device" in one_sentence(errors)
     assert Store(command.runs_dir, recorded=None).runs() == []
 
 

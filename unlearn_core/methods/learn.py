@@ -26,7 +26,7 @@ class LearnConfig(MethodConfig):
     """Settings of LEARN."""
 
     epsilon: float = Field(
-        1e-2,
+        3e-4,
         ge=1e-8,
         le=1.0,
         description="How freely the change may use directions that kept text uses; smaller keeps more",
@@ -36,9 +36,9 @@ class LearnConfig(MethodConfig):
         12.0, ge=0.0, le=1000.0, description="Weight of staying close to the original on given text to keep"
     )
     stand_ins: int = Field(
-        4, ge=0, le=20, description="Altered copies of every kept question, for those not given; 0 for none"
+        12, ge=0, le=20, description="Altered copies of every kept question, for those not given; 0 for none"
     )
-    steps: int = Field(300, ge=1, le=5000, description="Training steps")
+    steps: int = Field(1200, ge=1, le=5000, description="Training steps")
     rate: float = Field(1e-2, gt=0, le=1.0, description="Learning rate")
 
 

@@ -43,6 +43,11 @@ class LoadedModel:
     weights_hash: str
 
     @property
+    def place(self) -> str:
+        """Where it lies and in which format, in words: "cpu · float32"."""
+        return f"{self.device} · {str(self.dtype).removeprefix('torch.')}"
+
+    @property
     def parameters(self) -> int:
         """Number of parameters, tied ones counted once."""
         return sum(parameter.numel() for parameter in self.model.parameters())
