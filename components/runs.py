@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
+from pathlib import Path
 
 import gradio as gr
 
@@ -126,9 +127,10 @@ def _titled(name: str, titles: Mapping[str, str]) -> str:
 
 def title_of(record: RunRecord, titles: Mapping[str, str]) -> str:
     """The name that a person gave it, else what was forgotten."""
-    return EXAMPLE if record.run_id == RECORDED else record.title or _titled(record.config.topic, titles)
+    return EXAMPLE if record.run_id == RECORDED else record.title or _titled(Path(record.config.topic).stem, titles)
 
 
 def heading_html(record: RunRecord, titles: Mapping[str, str]) -> str:
-    """Which run is chosen, and its id."""
-    return f'<h2>{escape(title_of(record, titles))}</h2><p class="run-id">{escape(record.run_id)}</p>'
+    """Which run is chosen, its method and its id."""
+    method = _titled(record.config.method, titles)
+    return f'<h2>{escape(title_of(record, titles))}</h2><p class="run-id">{escape(method)} · {escape(record.run_id)}</p>'

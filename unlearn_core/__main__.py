@@ -290,7 +290,8 @@ def _sequence_entry(body: dict[str, Any]) -> dict[str, Any]:
 
 def _run_entry(record: RunRecord) -> dict[str, Any]:
     summary = f"{record.status}: {record.config.method} on {record.config.topic}, seed {record.config.seed}"
-    return {"name": record.run_id, "title": record.title, "summary": summary, "status": record.status,
+    title = record.title or f"{Path(record.config.topic).stem} · {record.config.method}"
+    return {"name": record.run_id, "title": title, "summary": summary, "status": record.status,
             "note": record.note, "started_at": record.started_at, "seconds": record.seconds,
             "config": record.config.model_dump(mode="json"), "result": record.summary}
 

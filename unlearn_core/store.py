@@ -38,7 +38,7 @@ MAX_KEPT = 512 * 2**20  # bytes of tensors under one key
 class RunRecord:
     """One run as listed. `status`: running | done | stopped | failed | interrupted. `started_at`: ISO 8601, UTC.
 
-    `seconds` and `summary` are None for a run that is running or was interrupted.
+    `title` and `note` are "" where no one wrote any; `seconds` and `summary` are None for a run that is running or was interrupted.
     """
 
     run_id: str
@@ -401,7 +401,7 @@ def _record(path: Path, run_id: str) -> RunRecord | None:
     summary, status = _standing(path)
     about = _read_json(path / ABOUT) or {}
     return RunRecord(run_id=run_id, config=config, status=status, note=about.get("note", ""),
-                     title=about.get("title") or f"{Path(config.topic).stem} · {config.method}",
+                     title=about.get("title", ""),
                      started_at=str(body.get("started_at", "")), summary=summary, path=path,
                      seconds=summary.get("seconds") if summary else None)
 
