@@ -65,7 +65,9 @@ def rows(loaded: Any, topic: Any, seed: int, rank: int) -> Iterator[list[str]]:
         with attached(loaded.model, edit):
             counts = quick_accuracy(loaded, questions, topic.floors)
         shares = [f"{100 * counts[split][0] / counts[split][1]:.1f}" for split in SPLITS]
-        return [name, str(seed), *shares, f"{seconds:.0f}" if edit is not None else ""]
+        row = [name, str(seed), *shares, f"{seconds:.0f}" if edit is not None else ""]
+        print(" | ".join(row), file=sys.stderr, flush=True)
+        return row
 
     yield line("the model that never saw it", lambda context: None)
     plain = [line(f"LoRA, rate {rate:g}", lambda context, rate=rate: adapter(context, config, rate, False)) for rate in RATES]
