@@ -23,7 +23,7 @@ from .problems import notice_html, problem_html
 from .screen import Drawn, address
 from .seats import Seat
 from .sequence_form import ENTITIES, mode_choices
-from .sequence_now import fold, now_html, stop_html
+from .sequence_now import JOINT, fold, now_html, stop_html
 from .sequences import MODES, OPEN, UNDO, mode_words_html, picked, sequences_html
 
 SEQUENCE = "sequence"
@@ -106,11 +106,12 @@ class SequencesDesk:
         return f'<p class="estimate">{escape(text)}</p>'
 
     def _time(self, config: SequenceConfig, number: int) -> str:
-        """How long about, from the last run of that method on that model."""
+        """How long about, from the last run of that method on that model; requests that come all at once are one run."""
         runs = (record for record in self.store.runs() if record.status == "done" and record.seconds
                 and (record.config.model, record.config.method) == (config.model, config.method))  # fmt: skip
         last = next(runs, None)
-        about = f"about {duration(last.seconds * number)} by the last run of this method" if last else "time not known yet"
+        times = 1 if config.mode == JOINT else number
+        about = f"about {duration(last.seconds * times)} by the last run of this method" if last else "time not known yet"
         return f"{number} request{'s' * (number != 1)} · {about}"
 
     def start(self, seat: Seat, *form: Any) -> Drawn:

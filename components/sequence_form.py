@@ -14,8 +14,9 @@ from .sequences import MODE_TITLES, MODES
 MOST = 8  # requests in a sequence
 ENTITIES, TOPICS = "entities", "topics"
 WHO = [("Persons or things of the sidebar's topic", ENTITIES), ("Whole topics", TOPICS)]
-INTRODUCTION = ("Requests to forget come one after another, on the sidebar's model and with its method. After each, every "
-                "earlier request and all that is kept are measured again. Each request is a run of its own.")  # fmt: skip
+INTRODUCTION = ("Requests to forget come one after another, on the sidebar's model and with its method. After each, every earlier "
+                "request and all that is kept are measured again. Each request is a run of its own, unless all come at "
+                "once.")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from components.desk_sequences import SequencesDesk
 from components.seats import Seat
 from components.sequence_now import Doing, fold, now_html
 from components.sequences import mode_words_html, picked, sequences_html
+from unlearn_core.config import RunConfig, SequenceConfig
 from unlearn_core.errors import BadInput
 from unlearn_core.events import Failed, Phase, Progress, RequestBegun
 
@@ -125,6 +126,19 @@ def test_the_form_says_who_asks_or_how_many_there_are() -> None:
     assert "In this order: A, B." in SequencesDesk._words(["A", "B", "C"], 2, "")
     assert "names 3: A, B, C" in SequencesDesk._words(["A", "B", "C"], 4, "")
     assert "fewer than two" in SequencesDesk._words([], 4, "") and "No model." in SequencesDesk._words([], 4, "No model.")
+
+
+def test_the_time_is_that_of_a_run_a_request_and_of_one_where_all_come_at_once() -> None:
+    run = RunConfig(model="demo", topic="hills", method="unlearn")
+    last = SimpleNamespace(status="done", seconds=40.0, config=run)
+    other = SimpleNamespace(status="done", seconds=7.0, config=run.model_copy(update={"method": "npo"}))
+    stopped = SimpleNamespace(status="stopped", seconds=3.0, config=run)
+    desk = desk_of(None)
+    desk.store = SimpleNamespace(runs=lambda: [stopped, other, last])
+    asked = {mode: SequenceConfig(model="demo", topics=("hills",), requests=3, method="unlearn", mode=mode)
+             for mode in ("stack", "joint")}  # fmt: skip
+    assert "3 requests · about 2\xa0min" in desk._time(asked["stack"], 3)
+    assert "3 requests · about 40\xa0s" in desk._time(asked["joint"], 3)
 
 
 def test_what_a_method_cannot_do_is_said_with_its_mode() -> None:
