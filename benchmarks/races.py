@@ -24,9 +24,8 @@ RESULTS = Path(__file__).resolve().parent / "RACES.md"
 TITLE = (
     "# All methods on one topic\n\nWritten by `python -m benchmarks.races` from what `python -m unlearn_core race` printed. "
     "Accuracies in per cent after unlearning, *original* and *floor* (a model that never saw the topic, or chance) above; "
-    "removed as in the README; KL to the original on all given text to keep, in nats a token (at equal damage the budget is "
-    "watched on a fixed sample of that text, so the column may lie on either side of it). Seconds are those of the whole "
-    "run, on a machine that did other work besides.\n"
+    "removed as in the README; KL to the original on all given text to keep, in nats a token. Seconds are those "
+    "of the whole run, on a machine that did other work besides.\n"
 )
 FIGURES = ("removed", "removed_paraphrase", "removed_spanish")
 

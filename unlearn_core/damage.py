@@ -3,7 +3,8 @@
 Our reading of "stopped when the damage reaches a budget": a method runs to its end, because some forget first and repair
 later. An end within the budget is taken whole. Otherwise there are two ways back to the budget, the last of its snapshots
 that was within it and the final edit scaled down to it by bisection, and the one that forgets more on a fixed sample of
-the given forget questions is taken. This is done around a method's `fit`, and no method knows of it.
+the given forget questions is taken. Snapshots are watched on a fixed sample of the kept text; what is taken is judged, and
+scaled where it must be, on all of it. This is done around a method's `fit`, and no method knows of it.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
+from math import nan
 from typing import TYPE_CHECKING, Any
 
 from .events import Notice
@@ -27,7 +29,7 @@ HALVINGS = 12  # of an edit's strength
 
 @dataclass
 class Watch:
-    """Reads the gauge at snapshots. `last`: the edit of the last snapshot within the budget."""
+    """Reads the gauge at snapshots. `last`: the edit of the last snapshot within the budget, by the gauge's sample."""
 
     gauge: Gauge
     budget: float
@@ -43,7 +45,7 @@ class Watch:
 
 @dataclass(frozen=True)
 class Ending:
-    """How an edit came to be within the budget. `how`: whole | step | scaled; `divergence` on the sample, in nats."""
+    """How an edit came to be within the budget. `how`: whole | step | scaled; `divergence` on all given text, in nats."""
 
     how: str
     words: str
@@ -60,11 +62,16 @@ def within_budget(method: Method, budget: float, tell: Callable[[Ending], None])
     def fit(context: Context, config: Any) -> Iterator[Any]:
         from .edits.edit import Edit
         from .edits.low_rank import LowRankEdit
-        from .evaluation.divergence import Gauge, kept_text
+        from .evaluation.divergence import Gauge, kept_text, kl_to_original
         from .evaluation.recall import Recall
         from .spectra import describe
 
-        watch, final = Watch(Gauge(context.loaded, kept_text(context.given)), budget), None
+        def divergence(edit: Edit, strength: float = 1.0) -> float:
+            found = kl_to_original(context.loaded, edit, kept, context.cancelled, strength)
+            return nan if found is None else found
+
+        kept, final = kept_text(context.given), None
+        watch = Watch(Gauge(context.loaded, kept), budget)
         if not watch.gauge:
             yield Notice("There is no given text to keep: the budget cannot be measured, and the method runs to its end.")
             yield from method.fit(context, config)
@@ -79,7 +86,9 @@ def within_budget(method: Method, budget: float, tell: Callable[[Ending], None])
         if context.cancelled() or final is None:
             return
         yield Stage("budget")
-        edit, ending = settle(watch, final, Recall(context.loaded, context.given.forget))
+        edit, ending = settle(watch, final, divergence, Recall(context.loaded, context.given.forget))
+        if context.cancelled():
+            return
         tell(ending)
         yield Notice(ending.sentence)
         if edit is not final:
@@ -90,17 +99,29 @@ def within_budget(method: Method, budget: float, tell: Callable[[Ending], None])
     return replace(method, fit=fit, stages=(*method.stages, ("budget", "Keep to the budget")))
 
 
-def settle(watch: Watch, final: Edit, recall: Recall) -> tuple[Edit, Ending]:
-    """The final edit where it is within the budget, else the better forgotten of what was within and what is scaled to be."""
-    found = watch.gauge.of(final)
+def settle(watch: Watch, final: Edit, divergence: Callable[..., float], recall: Recall) -> tuple[Edit, Ending]:
+    """The final edit where it is within the budget, else the better forgotten of what was within and what is scaled to be.
+
+    `divergence` of an edit and a strength, on all text to keep.
+    """
+    found = divergence(final)
     if found <= watch.budget:
         return final, Ending("whole", "ran to its end within the budget", found)
-    strength = largest_within(lambda strength: watch.gauge.of(final, strength), watch.budget)
-    scaled = final.scaled(strength)
-    if watch.last is not None and recall.of(watch.last) <= recall.of(scaled):
-        words = f"taken at step {watch.step} of {watch.total}, the last within the budget"
-        return watch.last, Ending("step", words, watch.gauge.of(watch.last))
-    return scaled, Ending("scaled", f"scaled to {strength:.3g} of its strength", watch.gauge.of(scaled))
+    scaled, said = scaled_within(final, watch.budget, divergence)
+    if watch.last is not None:
+        step, more = scaled_within(watch.last, watch.budget, divergence)
+        if recall.of(step) <= recall.of(scaled):
+            words = f"taken at step {watch.step} of {watch.total}, {more or 'the last within the budget'}"
+            return step, Ending("step", words, divergence(step))
+    return scaled, Ending("scaled", said, divergence(scaled))
+
+
+def scaled_within(edit: Edit, budget: float, divergence: Callable[..., float]) -> tuple[Edit, str]:
+    """The edit itself where it is within the budget, else scaled down to it, and by how much in words."""
+    if divergence(edit) <= budget:
+        return edit, ""
+    strength = largest_within(lambda strength: divergence(edit, strength), budget)
+    return edit.scaled(strength), f"scaled to {strength:.3g} of its strength"
 
 
 def largest_within(divergence: Callable[[float], float], budget: float) -> float:

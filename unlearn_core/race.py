@@ -191,7 +191,7 @@ class Track:
         row = row_of(config, end.summary, self._divergence(config, folder.run_id, job.results.topic))
         row["unlearning_seconds"] = _between(clock, find_method(config.method).stages[0][0], "save")
         if endings:
-            row["damage"] = {"how": endings[0].how, "words": endings[0].words, "kl_sample": endings[0].divergence}
+            row["damage"] = {"how": endings[0].how, "words": endings[0].words, "kl": endings[0].divergence}
         return row
 
     def _recorded(self, config: RunConfig) -> Row | None:

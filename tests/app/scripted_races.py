@@ -124,7 +124,7 @@ def _lane(name: str) -> dict[str, Any]:
 def _row(config: RaceConfig, name: str, run_id: str, stopped: bool) -> dict[str, Any]:
     figures = ("removed", "perplexity", "kl", "seconds", "trained")
     values = (None,) * 5 if stopped else (1 - ENDS[name][0], 9.2, 0.0123, 1.0, 40_000)
-    damage = {"how": "whole", "words": "ran to its end within the budget", "kl_sample": 0.01} if config.budget or (
+    damage = {"how": "whole", "words": "ran to its end within the budget", "kl": 0.01} if config.budget or (
         config.mode == "equal-damage" and not stopped) else None
     return {"method": name, "title": TITLES[name][0], "family": TITLES[name][1], "status": "stopped" if stopped else "done",
             "run_id": run_id, "accuracy": {} if stopped else dict(zip(SPLITS, ENDS[name], strict=True)), "damage": damage,

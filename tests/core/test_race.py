@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -138,7 +139,7 @@ def test_a_failure_costs_its_own_row_only_and_a_stop_ends_the_race() -> None:
 def test_the_table_says_every_number_and_every_reason() -> None:
     configs = lanes("unlearn", "task-vector")
     row = race.row_of(configs[0], summary_of(), 0.0123)
-    row["damage"] = {"how": "scaled", "words": "scaled to 0.5 of its strength", "kl_sample": 0.0199}
+    row["damage"] = {"how": "scaled", "words": "scaled to 0.5 of its strength", "kl": 0.0199}
     bad = race.failed_row(configs[1], LetheError("It broke."))
     text = race.table(race.document(configs, "equal-damage", 0.02, [row, bad], summary_of(), 2.0))
     head, original, floor, first, second = text.splitlines()[2:]
@@ -280,9 +281,26 @@ class Known:
     (Thing(float("nan"), 0.0), Thing(0.1, 0.9), "step", 0.9),
 ])
 def test_of_two_ways_back_the_one_that_forgets_more_is_taken(final, step, how, known) -> None:
-    edit, ending = damage.settle(Scripted(0.1, step).watch, final, Known())
+    gauge = Scripted(0.1, step)
+    edit, ending = damage.settle(gauge.watch, final, gauge.of, Known())
     assert ending.how == how and edit.known == pytest.approx(known, abs=1e-3)
     assert not ending.divergence > 0.1
+
+
+def test_a_step_that_only_the_sample_found_within_is_scaled_too_before_the_two_are_compared() -> None:
+    gauge = Scripted(0.1, Thing(0.125, 0.2))  # scaled to 0.8 of its strength it would know 0.36, the final edit 0.5
+    edit, ending = damage.settle(gauge.watch, Thing(0.2, 0.0), gauge.of, Known())
+    assert ending.how == "step" and edit.known == pytest.approx(0.36, abs=1e-3) and 0.099 < ending.divergence <= 0.1
+    assert ending.words == "taken at step 3 of 9, scaled to 0.8 of its strength"
+
+
+def test_what_is_taken_is_judged_on_all_text_to_keep_and_not_on_the_sample(taught, tiny_topic, monkeypatch) -> None:
+    monkeypatch.setattr("unlearn_core.evaluation.divergence.Gauge", partial(Gauge, size=1))
+    items, endings = limited(taught, tiny_topic, "slow-noise", 0.02, steps=1)
+    kept = kept_text(tiny_topic.given())
+    taken, few = kl_to_original(taught, last_edit(items), kept), Gauge(taught, kept, size=1).of(last_edit(items))
+    assert endings[0].how == "scaled" and endings[0].divergence == pytest.approx(taken) and 0.0195 < taken <= 0.02
+    assert abs(few - taken) > 0.001  # one question would have said something else
 
 
 def test_recall_is_the_mean_probability_a_token_of_given_answers(taught, tiny_topic) -> None:
@@ -387,8 +405,8 @@ def test_equal_damage_keeps_every_saved_edit_within_the_budget(command, here, wo
     body = json.loads(output)
     row = body["rows"][0]
     assert status == 0 and body["budget"] == 0.05
-    assert row["damage"]["how"] == "scaled" and 0.03 < row["damage"]["kl_sample"] <= 0.05
-    assert row["kl"] == pytest.approx(row["damage"]["kl_sample"], rel=1e-3)  # the sample is all there is here
+    assert row["damage"]["how"] == "scaled" and 0.03 < row["damage"]["kl"] <= 0.05
+    assert row["kl"] == pytest.approx(row["damage"]["kl"], rel=1e-3)
     summary = Store(command.runs_dir, recorded=None).find(row["run_id"]).summary
     assert summary["rank"] == row["rank"] and any("equal damage: scaled" in text for text in summary["notices"])
 

@@ -31,20 +31,20 @@ def kept_text(given: Given) -> tuple[Question, ...]:
 
 @torch.no_grad()
 def kl_to_original(
-    loaded: LoadedModel, edit: Edit | None, questions: Sequence[Question], cancelled: Cancelled = never
+    loaded: LoadedModel, edit: Edit | None, questions: Sequence[Question], cancelled: Cancelled = never, strength: float = 1.0
 ) -> float | None:
     """Mean KL over the answer tokens of all questions with the edit on; None without questions, or once stopped.
 
     Both distributions of a batch are computed one after the other, so nothing of the vocabulary's size is kept.
     """
     total, tokens = 0.0, 0
-    turns = edit.turns() if edit is not None else ()
+    turns = edit.turns(strength) if edit is not None else ()
     pairs = _batches(encode_rows(loaded, questions)), _batches(encode_rows(loaded, questions, turns=turns))
     for plain, rows in zip(*pairs, strict=True):
         if cancelled():
             return None
         before = _logprobs(loaded, plain)
-        with attached(loaded.model, edit):
+        with attached(loaded.model, edit, strength):
             after = score(loaded, rows).logits
         total += float(kl_to(before, after)) * len(after)
         tokens += len(after)
