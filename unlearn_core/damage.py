@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
-from math import nan
 from typing import TYPE_CHECKING, Any
 
 from .events import Notice
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from .evaluation.recall import Recall
 
 LOOKS = 50  # snapshots that a method is asked for where a budget is watched
-HALVINGS = 12  # of an edit's strength
+HALVINGS = 8  # of an edit's strength
 
 
 @dataclass
@@ -62,13 +61,9 @@ def within_budget(method: Method, budget: float, tell: Callable[[Ending], None])
     def fit(context: Context, config: Any) -> Iterator[Any]:
         from .edits.edit import Edit
         from .edits.low_rank import LowRankEdit
-        from .evaluation.divergence import Gauge, kept_text, kl_to_original
+        from .evaluation.divergence import Gauge, kept_text, meter
         from .evaluation.recall import Recall
         from .spectra import describe
-
-        def divergence(edit: Edit, strength: float = 1.0) -> float:
-            found = kl_to_original(context.loaded, edit, kept, context.cancelled, strength)
-            return nan if found is None else found
 
         kept, final = kept_text(context.given), None
         watch = Watch(Gauge(context.loaded, kept), budget)
@@ -86,6 +81,7 @@ def within_budget(method: Method, budget: float, tell: Callable[[Ending], None])
         if context.cancelled() or final is None:
             return
         yield Stage("budget")
+        divergence = meter(context.loaded, kept, context.cancelled)
         edit, ending = settle(watch, final, divergence, Recall(context.loaded, context.given.forget))
         if context.cancelled():
             return
@@ -99,29 +95,30 @@ def within_budget(method: Method, budget: float, tell: Callable[[Ending], None])
     return replace(method, fit=fit, stages=(*method.stages, ("budget", "Keep to the budget")))
 
 
-def settle(watch: Watch, final: Edit, divergence: Callable[..., float], recall: Recall) -> tuple[Edit, Ending]:
+def settle(watch: Watch, final: Edit, divergence: Callable[[Edit, float], float], recall: Recall) -> tuple[Edit, Ending]:
     """The final edit where it is within the budget, else the better forgotten of what was within and what is scaled to be.
 
     `divergence` of an edit and a strength, on all text to keep.
     """
-    found = divergence(final)
-    if found <= watch.budget:
+    edit, said, found = scaled_within(final, watch.budget, divergence)
+    if not said:
         return final, Ending("whole", "ran to its end within the budget", found)
-    scaled, said = scaled_within(final, watch.budget, divergence)
     if watch.last is not None:
-        step, more = scaled_within(watch.last, watch.budget, divergence)
-        if recall.of(step) <= recall.of(scaled):
+        step, more, moved = scaled_within(watch.last, watch.budget, divergence)
+        if recall.of(step) <= recall.of(edit):
             words = f"taken at step {watch.step} of {watch.total}, {more or 'the last within the budget'}"
-            return step, Ending("step", words, divergence(step))
-    return scaled, Ending("scaled", said, divergence(scaled))
+            return step, Ending("step", words, moved)
+    return edit, Ending("scaled", said, found)
 
 
-def scaled_within(edit: Edit, budget: float, divergence: Callable[..., float]) -> tuple[Edit, str]:
-    """The edit itself where it is within the budget, else scaled down to it, and by how much in words."""
-    if divergence(edit) <= budget:
-        return edit, ""
+def scaled_within(edit: Edit, budget: float, divergence: Callable[[Edit, float], float]) -> tuple[Edit, str, float]:
+    """The edit itself where it is within the budget, else scaled down to it; by how much in words; its divergence."""
+    found = divergence(edit, 1.0)
+    if found <= budget:
+        return edit, "", found
     strength = largest_within(lambda strength: divergence(edit, strength), budget)
-    return edit.scaled(strength), f"scaled to {strength:.3g} of its strength"
+    scaled = edit.scaled(strength)
+    return scaled, f"scaled to {strength:.3g} of its strength", divergence(scaled, 1.0)
 
 
 def largest_within(divergence: Callable[[float], float], budget: float) -> float:

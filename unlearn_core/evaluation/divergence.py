@@ -7,7 +7,8 @@ rows; prompt and padding do not count. Knows questions and edits; no method.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from math import nan
 
 import torch
 from torch import Tensor
@@ -22,6 +23,7 @@ from ..training import Row, encode_rows, score
 
 BATCH = 128  # rows in one forward pass
 SAMPLE = 64  # questions of the fixed sample
+HELD = 2**27  # numbers of original distributions that may be held at once: half a gibibyte
 
 
 def kept_text(given: Given) -> tuple[Question, ...]:
@@ -49,6 +51,26 @@ def kl_to_original(
         total += float(kl_to(before, after)) * len(after)
         tokens += len(after)
     return total / tokens if tokens else None
+
+
+def meter(
+    loaded: LoadedModel, questions: Sequence[Question], cancelled: Cancelled = never
+) -> Callable[[Edit, float], float]:
+    """`kl_to_original` as a function of an edit and a strength, to be asked often; NaN without questions, or once stopped.
+
+    The original's distributions are held where they are few enough, and computed anew each time where not. Must be made
+    while nothing is active on the model.
+    """
+    tokens = sum(len(row.ids) - row.start for row in encode_rows(loaded, questions))
+    held = Gauge(loaded, questions, len(questions)) if 0 < tokens * loaded.model.config.vocab_size <= HELD else None
+
+    def read(edit: Edit, strength: float = 1.0) -> float:
+        if held is not None and not cancelled():
+            return held.of(edit, strength)
+        found = kl_to_original(loaded, edit, questions, cancelled, strength)
+        return nan if found is None else found
+
+    return read
 
 
 class Gauge:
