@@ -70,7 +70,8 @@ def verdict(view: RunView, running: bool = True) -> Verdict:
 def verdict_html(view: RunView, running: bool = True, strength: float = 1.0) -> str:
     """Large sentence, findings, and the small type: which run, how long, how many questions. A failure as a card.
 
-    `strength`: where the dial stands; the sentence is of the saved result, and says so when the dial was moved.
+    `strength`: where the dial stands; the sentence is of the saved result where there is one, and says so when the dial was
+    moved.
     """
     if view.status == "failed":
         return f'<section class="lt lt-verdict" aria-label="Verdict">{failed_html(view.end)}</section>'
@@ -79,7 +80,7 @@ def verdict_html(view: RunView, running: bool = True, strength: float = 1.0) -> 
     items = "".join(f'<li class="lt-{finding.severity}">{escape(finding.text)}</li>' for finding in told.findings)
     listed = f'<ul class="lt-findings">{items}</ul>' if items else ""
     return (f'<section class="lt lt-verdict lt-tone-{told.tone}" aria-label="Verdict" aria-live="polite">'
-            f'<p class="lt-tone">{TONES[told.tone]}{_saved(strength)}</p>'
+            f'<p class="lt-tone">{TONES[told.tone]}{_saved(strength) if view.edit else ""}</p>'
             f'<p class="lt-sentence">{sentence}</p>{listed}{_small(view)}'
             '</section>')
 

@@ -459,8 +459,12 @@ def test_a_phone_sees_the_verdict_and_can_start(scripted, visit):
     page = visit(scripted.url, width=390, height=844, has_touch=True)
     expect(page.locator("#verdict .lt-sentence")).to_be_in_viewport()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.get_by_role("button", name="Toggle Sidebar").click()
+    pick(page, "#topic", "four private people")
+    page.get_by_role("button", name="Toggle Sidebar").click()
     page.locator("#strip-start").click()
     expect(page.locator("#strip-stop")).to_be_visible()
     expect(page.locator("#strip-start")).to_be_hidden()
-    expect(page.locator("#strip-words")).to_contain_text("Done")
+    page.locator("#strip-stop").click()
+    expect(page.locator("#strip-words")).to_contain_text("Stopped")
     expect(page.locator("#strip-start")).to_be_visible()

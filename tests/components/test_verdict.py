@@ -186,3 +186,10 @@ def test_the_small_line_says_what_kind_of_change_it_is(story, edit, words):
     html = verdict_html(replace(story(), edit=edit)).replace(" ", " ")
     assert all(word in html for word in words) and "None" not in html and "n/a of the weights" not in html
     assert ("change" in html.split("lt-meta")[1]) == (edit.relative_change is not None)
+
+
+def test_a_moved_dial_is_set_against_the_saved_result_only_where_one_is_saved(story) -> None:
+    saved = replace(story(), edit=EditReady("low-rank", 8, 1000, 0.25, 1))
+    assert "at strength 1; the dial stands at 0.5" in verdict_html(saved, strength=0.5)
+    assert "the dial" not in verdict_html(saved, strength=1.0)
+    assert "the dial" not in verdict_html(replace(story(), edit=None), strength=0.5)
