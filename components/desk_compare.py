@@ -89,7 +89,7 @@ class CompareDesk:
             drawn["dial"] = strength
         measuring = moved and seat.rescored is None
         words = _dial_words("Measuring at this strength…" if measuring else "", seat)
-        return drawn | {"dial_words": words, "measure_all": gr.Button(visible=moved and self.desk.view(seat).edit is not None)}
+        return drawn | {"dial_words": words, "measure_all": gr.Button(visible=moved)}
 
     def rescore(self, seat: Seat, everything: bool = False) -> Iterator[Drawn]:
         """The shown pairs' heat and the cards at the dial's strength; given up when the dial moves on meanwhile."""

@@ -105,7 +105,7 @@ def settle(watch: Watch, final: Edit, divergence: Callable[[Edit, float], float]
         return final, Ending("whole", "ran to its end within the budget", found)
     if watch.last is not None:
         step, more, moved = scaled_within(watch.last, watch.budget, divergence)
-        if recall.of(step) <= recall.of(edit):
+        if not recall.of(edit) < recall.of(step):  # so a final edit that is no number loses
             words = f"taken at step {watch.step} of {watch.total}, {more or 'the last within the budget'}"
             return step, Ending("step", words, moved)
     return edit, Ending("scaled", said, found)

@@ -84,7 +84,7 @@ def field_of(config: RaceConfig, store: Store) -> tuple[list[RunConfig], dict[st
     budget_of(config.mode, config.budget)
     asked = lanes(config)
     for name, error in problems(asked[0], store).items():
-        if name in ("model", "topic"):
+        if name in ("model", "topic", "device"):
             raise error
     unable = {request.method: error for request in asked if (error := method_problem(request)) is not None}
     able = [request for request in asked if request.method not in unable]

@@ -279,7 +279,7 @@ class Known:
     (Thing(0.2, 0.0), Thing(0.1, 0.6), "scaled", 0.5),
     (Thing(0.2, 0.0), Thing(0.1, 0.5), "step", 0.5),  # what the method itself was comes before what it never was
     (Thing(0.2, 0.0), None, "scaled", 0.5),
-    (Thing(float("nan"), 0.0), Thing(0.1, 0.9), "step", 0.9),
+    (Thing(float("nan"), float("nan")), Thing(0.1, 0.9), "step", 0.9),
 ])
 def test_of_two_ways_back_the_one_that_forgets_more_is_taken(final, step, how, known) -> None:
     gauge = Scripted(0.1, step)
@@ -317,6 +317,13 @@ def test_a_meter_reads_alike_whether_the_original_is_held_or_not_and_nothing_onc
         assert held(noise, strength) == pytest.approx(wanted, rel=1e-4) and anew(noise, strength) == pytest.approx(wanted, rel=1e-4)
     stopped.append(True)
     assert math.isnan(held(noise, 1.0)) and math.isnan(anew(noise, 1.0)) and math.isnan(meter(tiny, ())(noise, 1.0))
+
+
+@pytest.mark.skipif(torch.backends.mps.is_available(), reason="here there is such a device")
+def test_a_race_on_a_device_that_is_not_there_is_refused_before_anything_is_kept(command, here, world: Path) -> None:
+    status, output, errors = here(*arguments(world, "slow-noise", "--device", "mps"))
+    assert status == 2 and "mps" in errors and "Traceback" not in errors and not output
+    assert not (command.runs_dir / "races").exists()
 
 
 def test_recall_is_the_mean_probability_a_token_of_given_answers(taught, tiny_topic) -> None:
