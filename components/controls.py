@@ -75,7 +75,6 @@ def control(field: Field, value: Any = None) -> gr.components.Component:
         "label": field.title,
         "info": field.help,
         "elem_id": f"setting-{field.name}",
-        "key": f"setting-{field.name}",
         "interactive": True,
     }
     if field.kind == "boolean":

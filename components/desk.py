@@ -35,7 +35,7 @@ class Desk:
         self.seats = Seats()
         self.catalogue = runner.catalogue()
         self.first_topics = self.topics(None)
-        self._warmed = False
+        self.warming = ""  # the model that is loaded once the first page is there
 
     # --- opening and following ----------------------------------------------------------------------------------------
 
@@ -74,13 +74,16 @@ class Desk:
             return
         standing = None
         for drawn in follow(turn, self.runner, self.store):
-            over = drawn["standing"] == "over"
             if drawn["standing"] == standing:
                 del drawn["standing"]
             standing = drawn.get("standing", standing)
-            if over and seat.refused:  # what was in the way of the question is so no longer
-                seat.refused, drawn["panes"] = False, ""
-            yield drawn | (self.listing(seat) if over else {})
+            yield drawn
+        if not turn.current:
+            return
+        left = {}
+        if seat.refused:  # what was in the way of the question is so no longer
+            seat.refused, left = False, {"panes": ""}
+        yield left | self.listing(seat)
 
     def open(self, seat: Seat, run_id: str, how: str = "follow", tab: str = "compare") -> Drawn:
         """Look at another run from now on; raises BadInput where there is none."""
@@ -132,7 +135,7 @@ class Desk:
 
     def preset(self, seat: Seat, method: str, settings: dict[str, Any]) -> dict[str, Any]:
         """The method's own controls, made anew."""
-        seat.presets += 1
+        seat.presets, seat.method = seat.presets + 1, method
         return sidebar.preset(method, settings, seat.presets)
 
     def offer(self, seat: Seat, model: str | None) -> list[tuple[str, str]]:
@@ -143,9 +146,8 @@ class Desk:
 
     def _warm(self) -> None:
         """Load torch once the first page is there: later pages must not bring the built-in model back."""
-        if not self._warmed:
-            self._warmed = True
-            self.runner.warm()
+        if not self.warming:
+            self.warming = self.runner.warm()
 
 
 def _reset() -> Drawn:

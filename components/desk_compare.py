@@ -52,8 +52,9 @@ class CompareDesk:
                     return
                 yield {"panes": panes}
         except LetheError as error:
-            seat.refused = True
-            yield {"panes": card(error)}
+            if seat.asking == asking:
+                seat.refused = True
+                yield {"panes": card(error)}
 
     def asking(self, seat: Seat) -> Drawn:
         """A question was sent: it can be stopped from now on."""
@@ -87,14 +88,14 @@ class CompareDesk:
         if shown is not None and shown != strength:
             seat.settled = ask.settled_words(strength)
             drawn["dial"] = strength
-        measuring = moved and seat.rescored is None
+        measuring = moved and seat.rescored is None and self.desk.view(seat).edit is not None
         words = _dial_words("Measuring at this strength…" if measuring else "", seat)
         return drawn | {"dial_words": words, "measure_all": gr.Button(visible=moved)}
 
     def rescore(self, seat: Seat, everything: bool = False) -> Iterator[Drawn]:
         """The shown pairs' heat and the cards at the dial's strength; given up when the dial moves on meanwhile."""
         strength, generation = seat.strength, seat.generation
-        if strength == 1 or (seat.rescored is not None and not everything):
+        if strength == 1 or self.desk.view(seat).edit is None or (seat.rescored is not None and not everything):
             yield {}
             return
 

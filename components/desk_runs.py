@@ -47,7 +47,9 @@ class RunsDesk:
         """Keep the name and the note."""
         if not seat.chosen:
             return {}
-        self.store.rename(seat.chosen, title)
+        chosen = self.store.find(seat.chosen)
+        if title != runs.title_of(chosen, self.desk.titles()):  # a name that is only shown is not kept as somebody's own
+            self.store.rename(seat.chosen, title)
         self.store.note(seat.chosen, note)
         return self._panel(self.store.find(seat.chosen)) | self.desk.listing(seat)
 

@@ -19,7 +19,7 @@ from .desk_races import WATCH, RacesDesk
 from .follower import seconds_since
 from .links import parse
 from .numbers import duration
-from .problems import notice_html, problem_html
+from .problems import AWAY, notice_html, problem_html
 from .screen import Drawn, address
 from .seats import Seat
 from .sequence_form import ENTITIES, mode_choices
@@ -209,8 +209,10 @@ class SequencesDesk:
         return self._drawn(seat)
 
     def watch(self, seat: Seat, picked: dict[str, Any]) -> Drawn:
-        """The offer on a card was taken up: look at the sequence, the race or the run that it names."""
+        """The offer on a card was taken up: look at the sequence, the race or the run that it names. Or a notice is put away."""
         value = str(picked["value"])
+        if value == AWAY:
+            return {"messages": ""}
         if value.startswith(WATCH_SEQUENCE):
             return self.open(seat, value.removeprefix(WATCH_SEQUENCE))
         return self.races.watch(seat, picked) if value.startswith(WATCH) else self.desk.watch(seat, picked)

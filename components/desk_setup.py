@@ -64,7 +64,13 @@ class SetupDesk:
         return {"topic": gr.Dropdown(offered, **first)}
 
     def set_method(self, seat: Seat, method: str) -> Drawn:
-        """Another method has other settings: all of them start from their defaults."""
+        """Another method has other settings: all of them start from their defaults.
+
+        The list tells of one choice twice. Controls made anew while the browser still listens to those of a moment ago would
+        leave it calling what is gone.
+        """
+        if method == seat.method:
+            return {}
         return {"settings": {}, "preset": self.desk.preset(seat, method, {})}
 
     def set_setting(
@@ -113,19 +119,23 @@ class SetupDesk:
         return self._problems(problems) if config is None else self._started(seat, config)
 
     def again(self, seat: Seat) -> Drawn:
-        """The run chosen in the table once more, exactly as it was asked for; the form shows what it can of it."""
+        """The run chosen in the table once more, exactly as it was asked for; the form shows what it can of it.
+
+        A run that a race kept to equal damage goes to its end this time: the budget is the race's, not the run's. A refusal is
+        a card: beside its field it would be gone as soon as the form, which is filled in here, is checked.
+        """
         if not seat.chosen:
             return {}
         config = self.store.find(seat.chosen).config
-        return self.desk.form(seat, config) | self._started(seat, config)
+        return self.desk.form(seat, config) | self._started(seat, config, beside_its_field=False)
 
-    def _started(self, seat: Seat, config: RunConfig) -> Drawn:
+    def _started(self, seat: Seat, config: RunConfig, beside_its_field: bool = True) -> Drawn:
         try:
             run_id = self.runner.start(config)
         except LetheError as error:
             if isinstance(error, Busy):
                 return {"messages": sidebar.busy_html(error.run_id, seconds_since(error.since), error.kind)}
-            if error.field:
+            if error.field and beside_its_field:
                 return self._problems({error.field: str(error)})
             return {"messages": card(error)}
         return self._problems({}) | self.desk.open(seat, run_id)
@@ -155,11 +165,9 @@ class SetupDesk:
             for record in done
             if config and record.config.method == config.method and record.config.model == config.model
         ]
-        return sidebar.estimate_html(
-            self._place(config),
-            same[0].seconds if same else None,
-            "by the last run of this method",
-        )
+        here = [record for record in same if record.config.topic == config.topic]
+        found, which = (here, "this method on this topic") if here else (same, "this method, on another topic")
+        return sidebar.estimate_html(self._place(config), found[0].seconds if found else None, f"by the last run of {which}")
 
     def _place(self, config: RunConfig | None) -> str:
         device = config.device if config else "auto"
@@ -167,9 +175,10 @@ class SetupDesk:
         return known or ("device and format chosen when the model is loaded" if device == "auto" else device)
 
     def placed(self, seat: Seat) -> Drawn:
-        """Wait a while until it is known where the model in the sidebar at first goes: it is loaded once the page is there."""
-        end = time.monotonic() + LOADING
-        while not self.runner.place(self.desk.settings.model, "auto") and time.monotonic() < end:
+        """Wait a while until it is known where the model in the sidebar at first goes, if it is the one that is loaded once the
+        page is there; another is loaded by its first run only."""
+        model, end = self.desk.settings.model, time.monotonic() + LOADING
+        while model == self.desk.warming and not self.runner.place(model, "auto") and time.monotonic() < end:
             time.sleep(LOADING / 100)
         return {}
 

@@ -13,6 +13,7 @@ from .terms import explained
 from .view import Place, RunView
 
 LOCAL = 0.5  # share of the change in three matrices from which on it is called local
+ENERGY = 0.95  # share of a task matrix by which the engine counts its directions
 
 
 def places(view: RunView) -> list[Place]:
@@ -44,8 +45,8 @@ def spectrum_words(view: RunView, layer: int, matrix: str) -> str:
                       f"matrix stands beside it.{weights}")
     if item.energy_removed is None:
         return _words(f"{where}{change} This method has no task matrix, so nothing was held back by discrimination.")
-    held = (f" The {explained('task matrix', 'task')} has rank {item.task_rank}; "
-            f"<b>{percent(item.energy_removed)}</b> of its {explained('energy', 'energy')} lies in the directions that are "
+    held = (f" The {explained('task matrix', 'task')} has {percent(ENERGY)} of its energy in {item.task_rank} directions; "
+            f"<b>{percent(item.energy_removed)}</b> of all its {explained('energy', 'energy')} lies in the directions that are "
             f"subtracted, the rest {explained('stays in place', 'kept')}, where retained text is too.")
     return _words(f"{where}{change}{held}{_against_weights(item)}")
 

@@ -6,6 +6,7 @@ import math
 
 NOT_MEASURED = "n/a"
 SPACE = "\u00a0"
+UNIT = f"{SPACE}%"
 SAME_WITHIN = 0.2  # nats: below this two probabilities count as equal
 _SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -19,7 +20,7 @@ def percent(share: float | None) -> str:
     text = f"{value:.1f}" if near_end else f"{value:.0f}"
     if near_end and text in {"0.0", "100.0"}:
         text = "<0.1" if value < 1 else ">99.9"
-    return f"{text}{SPACE}%"
+    return f"{text}{UNIT}"
 
 
 def interval(low: float, high: float) -> str:

@@ -6,6 +6,8 @@ from html import escape
 
 from unlearn_core.events import Failed
 
+AWAY = "away"  # what is picked where a notice is put away
+
 
 def problem_html(what: str, why: str = "", remedy: str = "", trace: str = "") -> str:
     """An error card: what happened, why, what to do; the traceback folded away. All of it is escaped."""
@@ -31,5 +33,6 @@ def empty_html(what: str, action: str = "") -> str:
 
 
 def notice_html(text: str) -> str:
-    """A quiet sentence: not an error, nothing to do at once."""
-    return f'<div class="lt lt-notice" role="status">{escape(text)}</div>'
+    """A quiet sentence: not an error, nothing to do at once. It can be put away where a picker holds it."""
+    away = f'<button type="button" class="lt-away" data-pick="{AWAY}" aria-label="Put this notice away">×</button>'
+    return f'<div class="lt lt-notice" role="status">{escape(text)}{away}</div>'

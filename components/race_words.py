@@ -30,8 +30,9 @@ def mode_words(mode: str, budget: float | None = None) -> str:
     if mode == DEFAULTS:
         return "Every method runs to its end with its own default settings: what a person gets who changes nothing."
     return (f"Every method's result is kept to the same damage: a KL to the original of {budget or BUDGET:g} nats an answer token "
-            "on given text to keep. A method runs to its end; where that is beyond the budget, its last step within it or its "
-            "result scaled down to it is taken, whichever forgets more of the given questions (our reading).")
+            "on given text to keep. A method runs to its end; where that is beyond the budget, its last step about within it, "
+            "scaled down where it must be, or its result scaled down to it is taken, whichever forgets more of the given questions "
+            "(our reading).")
 
 
 def head_html(view: RaceView, running: bool) -> str:

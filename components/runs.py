@@ -11,7 +11,7 @@ import gradio as gr
 
 from unlearn_core.store import RECORDED, RunRecord
 
-from .numbers import duration
+from .numbers import UNIT, duration, percent
 from .picker import Picker
 from .problems import empty_html
 from .strip import EXAMPLE
@@ -113,8 +113,8 @@ def _moved(record: RunRecord, split: str) -> str:
     before, after = scores.get("before"), scores.get("after")
     if after is None:
         return '<td class="number">n/a</td>'
-    start = f"{100 * before:.0f} → " if before is not None else ""
-    return f'<td class="number">{start}{100 * after:.0f} %</td>'
+    start = f"{percent(before).removesuffix(UNIT)} → " if before is not None else ""
+    return f'<td class="number">{start}{percent(after)}</td>'
 
 
 def _day(started_at: str) -> str:

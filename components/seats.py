@@ -43,7 +43,8 @@ class Seat:
     chosen: str | None = None  # the run selected in the table of runs
     deleted: str | None = None
     undoing: tuple[str, int] | None = None  # a request of a sequence that is being undone: (sequence, place)
-    presets: int = 0  # how often the method's own controls were made anew
+    presets: int = 0  # how often the method's own controls were made anew, and for which method last
+    method: str = ""
     refused: bool = False  # whether a card stands where the answers would
     asking: str = ""  # the token of the question being answered
     view: RunView | None = None  # the open run as last drawn, and whether somebody is at work on it

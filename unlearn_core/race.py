@@ -192,6 +192,7 @@ class Track:
         row["unlearning_seconds"] = _between(clock, find_method(config.method).stages[0][0], "save")
         if endings:
             row["damage"] = {"how": endings[0].how, "words": endings[0].words, "kl": endings[0].divergence}
+            self.store.note(folder.run_id, f"{endings[0].sentence} Run again, it goes to its end.")
         return row
 
     def _recorded(self, config: RunConfig) -> Row | None:

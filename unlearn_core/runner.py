@@ -94,9 +94,10 @@ class Runner:
                                   "written": dict(written), "shown": dict(shown),
                                   "notices": list(completed(topic, model_folder(DEMO)).notices)}
 
-    def warm(self) -> None:
-        """Load torch and the built-in model in the background."""
+    def warm(self) -> str:
+        """Load torch and the built-in model in the background; that model's name."""
         self._submit(lambda bench, task: bench.load(DEMO))
+        return DEMO
 
     def place(self, model: str, device: str, dtype: str = "auto") -> str:
         """Where that model went when it was loaded last ("cpu · float32"), "" where it has not been since the start."""

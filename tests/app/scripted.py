@@ -386,8 +386,9 @@ class ScriptedRunner(ScriptedRaces):
     def add_topic(self, name: str, content: bytes) -> dict[str, Any]:
         raise BadInput("The file has no column 'question'.", "Its columns are a, b.", "Name them question and answer.")
 
-    def warm(self) -> None:
+    def warm(self) -> str:
         self.warmed = True
+        return "demo"
 
     def place(self, model: str, device: str, dtype: str = "auto") -> str:
         return "cpu · float32" if self.warmed else ""

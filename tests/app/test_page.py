@@ -297,6 +297,19 @@ def test_settings_are_refused_beside_their_field(scripted, visit):
     expect(page.locator("#stop")).to_be_hidden()
 
 
+def test_another_method_brings_its_own_settings_and_nothing_is_asked_of_those_that_are_gone(scripted, visit):
+    page = visit(scripted.url)
+    command = page.locator("#command textarea, #command input")
+    page.locator("#setting-rank input[type=number]").fill("7")
+    expect(command).to_have_value(re.compile("--set rank=7 "))
+    for title, name in [("Task vector", "task-vector"), ("UNLEARN", "unlearn")] * 2:
+        page.locator("#method input").click()
+        page.get_by_role("option", name=title).click()
+        expect(command).to_have_value(re.compile(f"--method {name} "))
+        expect(command).not_to_have_value(re.compile("--set"))
+        page.wait_for_timeout(700)  # what the page asks for in vain is asked within this time, and `visit` hears of it
+
+
 @pytest.mark.parametrize("leave", ["Tab", "Enter", "click on the topics", "click elsewhere"])
 def test_a_model_that_is_none_is_refused_however_its_field_is_left(scripted, visit, leave):
     page = visit(scripted.url)
@@ -397,6 +410,13 @@ def test_a_link_that_ends_at_the_recorded_run_shows_it_before_patience_ends(scri
     expect(page.locator("#verdict .lt-sentence")).to_be_visible(timeout=20_000)
 
 
+def test_the_notice_of_a_bad_link_can_be_put_away(scripted, visit):
+    page = visit(f"{scripted.url}/?run=no-such-run")
+    expect(page.locator("#messages")).to_contain_text("The recorded example is open instead")
+    page.locator("#messages").get_by_role("button", name="Put this notice away").click()
+    expect(page.locator("#messages .lt-notice")).to_have_count(0)
+
+
 def test_a_link_restores_run_tab_and_question(scripted, visit):
     page = visit(scripted.url)
     run_id = start(page)
@@ -467,4 +487,9 @@ def test_a_phone_sees_the_verdict_and_can_start(scripted, visit):
     expect(page.locator("#strip-start")).to_be_hidden()
     page.locator("#strip-stop").click()
     expect(page.locator("#strip-words")).to_contain_text("Stopped")
+    page.get_by_role("button", name="Toggle Sidebar").click()
+    pick(page, "#topic", "the Vale books")
+    page.get_by_role("button", name="Toggle Sidebar").click()
+    page.locator("#strip-start").click()
+    expect(page.locator("#strip-words")).to_contain_text("Done")
     expect(page.locator("#strip-start")).to_be_visible()

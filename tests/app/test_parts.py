@@ -249,7 +249,7 @@ def test_the_table_of_runs_escapes_names_and_marks_the_open_run():
     titled = runs.table_html([record(title="")], "", None, {"book-series": "the <i>Vale</i> books", "unlearn": "UNLEARN"})
     assert "the &lt;i&gt;Vale&lt;/i&gt; books" in titled and "<td>UNLEARN</td>" in titled and "book-series</button>" not in titled
     assert "&lt;b&gt;mine" in html and "<b>mine" not in html
-    assert "100 → 2 %" in html and "n/a" in html and html.count("open-mark") == 1
+    assert "100 → 2\u00a0%" in html and "n/a" in html and html.count("open-mark") == 1
     assert "press Unlearn" in runs.table_html([], "", None)
 
 

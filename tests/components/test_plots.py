@@ -11,6 +11,7 @@ from components import internals, plots
 from components.links import TABS, ViewState, parse, query_string
 from components.palette import PLOT_FORGET, PLOT_RETAIN, SPLIT_TITLES
 from components.view import RunView, replay
+from unlearn_core import spectra
 from unlearn_core.events import Finished
 
 
@@ -77,6 +78,7 @@ def test_figures_suit_both_themes_and_draw_from_nothing(view, build):
 
 def test_words_above_the_plots(view):
     spectrum = internals.spectrum_words(view, 2, "mlp.down_proj").replace("\u00a0", " ")
+    assert internals.ENERGY == spectra.ENERGY
     assert "Layer 2" in spectrum and "62 %" in spectrum and "strong" in spectrum
     assert "overlap" in internals.angles_words(view, 1, "self_attn.q_proj")
     assert "layer 3" in internals.change_words(view)

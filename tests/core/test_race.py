@@ -210,7 +210,8 @@ def noise(tiny: LoadedModel) -> LowRankEdit:
 
 
 def test_the_largest_strength_within_a_budget_is_found() -> None:
-    assert damage.largest_within(lambda strength: strength**2, 0.25) == pytest.approx(0.5, abs=2**-damage.HALVINGS)
+    assert damage.largest_within(lambda strength: strength**2, 0.25) == pytest.approx(0.5, abs=2**-11)  # halving meets it
+    assert 0 <= 0.3**0.5 - damage.largest_within(lambda strength: strength**2, 0.3) < 2**-damage.HALVINGS
     assert damage.largest_within(lambda strength: 5.0, 0.25) == 0.0
     assert damage.largest_within(lambda strength: float("nan"), 0.25) == 0.0
 
@@ -319,10 +320,10 @@ def test_a_meter_reads_alike_whether_the_original_is_held_or_not_and_nothing_onc
     assert math.isnan(held(noise, 1.0)) and math.isnan(anew(noise, 1.0)) and math.isnan(meter(tiny, ())(noise, 1.0))
 
 
-@pytest.mark.skipif(torch.backends.mps.is_available(), reason="here there is such a device")
 def test_a_race_on_a_device_that_is_not_there_is_refused_before_anything_is_kept(command, here, world: Path) -> None:
-    status, output, errors = here(*arguments(world, "slow-noise", "--device", "mps"))
-    assert status == 2 and "mps" in errors and "Traceback" not in errors and not output
+    absent = "cuda" if torch.backends.mps.is_available() else "mps"  # no machine has both
+    status, output, errors = here(*arguments(world, "slow-noise", "--device", absent))
+    assert status == 2 and absent in errors and "Traceback" not in errors and not output
     assert not (command.runs_dir / "races").exists()
 
 
@@ -430,8 +431,9 @@ def test_equal_damage_keeps_every_saved_edit_within_the_budget(command, here, wo
     assert status == 0 and body["budget"] == 0.05
     assert row["damage"]["how"] == "scaled" and 0.03 < row["damage"]["kl"] <= 0.05
     assert row["kl"] == pytest.approx(row["damage"]["kl"], rel=1e-3)
-    summary = Store(command.runs_dir, recorded=None).find(row["run_id"]).summary
-    assert summary["rank"] == row["rank"] and any("equal damage: scaled" in text for text in summary["notices"])
+    run = Store(command.runs_dir, recorded=None).find(row["run_id"])
+    assert run.summary["rank"] == row["rank"] and any("equal damage: scaled" in text for text in run.summary["notices"])
+    assert "equal damage: scaled" in run.note and "goes to its end" in run.note
 
 
 def test_a_method_that_fails_has_its_row_and_the_others_go_on(here, world: Path) -> None:

@@ -445,6 +445,7 @@ def test_every_request_is_a_run_that_opens_and_repeats(command, here, world: Pat
         record = store.find(run["run_id"])
         assert record.status == "done" and record.config.seed == 3 and record.config.settings == {"scale": 0.2}
         assert Path(record.config.topic).is_file() and record.edit_path is not None
+        assert record.title == f"{run['title']} ({run['place']} of 2)"
     assert store.find(body["runs"][0]["run_id"]).summary["accuracy"]["forget"]["n"] == 1
     assert store.find_sequence(body["sequence_id"])[1] == body
     assert any(one["kind"] == "entity" for one in body["conflicts"])  # Ada's cap and dog are kept

@@ -146,6 +146,7 @@ class Conductor:
         count = len(plan.requests) if place is not None else 1
         self.publish(RequestBegun(title, run_folder.run_id, number, count), time.monotonic() - self.started)
         try:
+            self.store.rename(run_folder.run_id, f"{title} ({number} of {count})" if count > 1 else title)
             job = Job(config, run_folder, self.store, time.monotonic(), self.cancelled, self.bench.load, self.bench.originals,
                       adapt=lambda method: _overheard(method, own))  # fmt: skip
             clock: dict[str, float] = {}

@@ -1,0 +1,125 @@
+"""What the page's handlers answer, without a browser: refusals that stay, answers that are late, names that are shown only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from scripted import ScriptedRunner, events, record
+from test_parts import _Tape
+
+from components.desk import Desk
+from components.desk_compare import CompareDesk
+from components.desk_runs import RunsDesk
+from components.desk_setup import SetupDesk
+from components.seats import Seat
+from components.settings import Settings
+from unlearn_core.config import RunConfig
+from unlearn_core.errors import BadInput
+from unlearn_core.events import Failed, Started
+from unlearn_core.store import Store
+
+REFUSAL = BadInput("There is no topic 'gone'.", "", "Choose another.", field="topic")
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    store = Store(tmp_path / "runs", tmp_path / "recorded")
+    record(store)
+    return Desk(ScriptedRunner(store, pace=0.0), store, Settings(runs_dir=store.root))
+
+
+def kept_run(desk: Desk) -> str:
+    return desk.runner._made_up(RunConfig(topic="book-series", settings={"rank": 5}))
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_what_stood_in_the_way_of_a_question_is_gone_with_a_run_that_failed(desk, monkeypatch, kept):
+    run_id = desk.store.create(RunConfig(topic="book-series")).run_id if kept else "gone"
+    story = [(Started(run_id, {}, "2026-01-01"), 0.0), (Failed("The hub cannot be reached.", "", "", ""), 1.0)]
+    monkeypatch.setattr(desk.runner, "follow", _Tape([story]).follow)
+    seat = Seat(refused=True)
+    seat.open(run_id)
+    drawn = list(desk.follow(seat))
+    assert drawn[-1]["panes"] == "" and not seat.refused and "runs_table" in drawn[-1]
+    assert not any("panes" in one for one in drawn[:-1])
+
+
+def test_a_follower_that_another_run_took_over_leaves_the_question_alone(desk, monkeypatch):
+    story = [(event, 0.0) for _, event in events("run", RunConfig(topic="book-series"), "2026-01-01")]
+    seat = Seat()
+    seat.open("run")
+    monkeypatch.setattr(desk.runner, "follow", _Tape([story[:20], story[20:]], lambda place: place and seat.open("other")).follow)
+    seat.refused = True
+    assert not any("panes" in one for one in desk.follow(seat)) and seat.refused
+
+
+def test_a_late_refusal_does_not_replace_the_answers_to_a_newer_question(desk, monkeypatch):
+    def refusing(*_):
+        seat.asking = "newer"
+        raise BadInput("The run is still at work.", "", "")
+        yield
+
+    monkeypatch.setattr(desk.runner, "ask", refusing)
+    seat, compare = Seat(asking="older"), CompareDesk(desk)
+    drawn = list(compare.ask(seat, "Who?", 1.0, 20, 0.0, "0"))
+    assert len(drawn) == 1 and "Asking" in drawn[0]["panes"] and not seat.refused
+
+    monkeypatch.setattr(desk.runner, "ask", _refusing_at_once)
+    assert "still at work" in list(compare.ask(seat, "Who?", 1.0, 20, 0.0, "0"))[-1]["panes"] and seat.refused
+
+
+def _refusing_at_once(*_):
+    raise BadInput("The run is still at work.", "", "")
+    yield
+
+
+def test_the_dial_measures_nothing_where_there_is_no_edit(desk, monkeypatch):
+    story = [event for _, event in events("run", RunConfig(topic="book-series"), "2026-01-01")][:20]
+    seat, compare = Seat(), CompareDesk(desk)
+    monkeypatch.setattr(desk.store, "events", lambda run_id: [(event, 0.0) for event in story])
+    assert "Measuring" not in compare.dial(seat, 0.5)["dial_words"]
+    assert list(compare.rescore(seat)) == [{}] and seat.rescored is None
+    monkeypatch.undo()
+    with_edit = Seat()
+    assert "Measuring at this strength" in compare.dial(with_edit, 0.5)["dial_words"]
+    assert len(list(compare.rescore(with_edit))) > 1 and with_edit.rescored["strength"] == 0.5
+
+
+def test_run_again_says_why_it_was_refused_where_the_form_cannot_wipe_it(desk, monkeypatch):
+    seat, setup = Seat(chosen=kept_run(desk)), SetupDesk(desk)
+
+    def refuse(config):
+        raise REFUSAL
+
+    monkeypatch.setattr(desk.runner, "start", refuse)
+    drawn = setup.again(seat)
+    assert "no topic &#x27;gone&#x27;" in drawn["messages"] and drawn["topic"].value == "book-series"
+    assert "gone" in setup.start(seat, "demo", "book-series", "unlearn", "0", "auto", {})["topic_problem"]
+
+
+def test_a_name_that_is_only_shown_is_not_kept_as_somebodys_own(desk):
+    run_id = kept_run(desk)
+    seat, rooms = Seat(chosen=run_id), RunsDesk(desk)
+    shown = rooms.choose(seat, {"value": run_id})["run_title"].value
+    assert shown == "the Vale books"
+    rooms.save(seat, shown, "a note")
+    assert (desk.store.find(run_id).title, desk.store.find(run_id).note) == ("", "a note")
+    rooms.save(seat, "Mine", "a note")
+    assert desk.store.find(run_id).title == "Mine"
+    rooms.save(seat, "", "a note")
+    assert desk.store.find(run_id).title == ""
+
+
+def test_one_choice_of_a_method_told_twice_makes_its_controls_once(desk):
+    seat, setup = Seat(), SetupDesk(desk)
+    first = setup.set_method(seat, "task-vector")
+    assert first["settings"] == {} and first["preset"]["method"] == "task-vector"
+    assert setup.set_method(seat, "task-vector") == {}
+    assert setup.set_method(seat, "unlearn")["preset"]["method"] == "unlearn"
+
+
+def test_only_the_model_that_is_loaded_with_the_page_is_waited_for(desk, monkeypatch):
+    monkeypatch.setattr(desk.runner, "place", lambda *_: pytest.fail("nobody loads this model before its first run"))
+    other = Desk(desk.runner, desk.store, Settings(runs_dir=desk.store.root, model="./mine"))
+    assert SetupDesk(other).placed(Seat()) == {}
