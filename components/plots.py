@@ -59,10 +59,11 @@ def spectrum_figure(view: RunView, layer: int, matrix: str) -> go.Figure:
         return _nothing(across, up, "This matrix was not changed." if view.spectra
                         else "Spectra come with the end of a run.")
     traces = [*_values("Original weights", item.original, {"color": PLOT_GREY, "width": 1.5}),
-              *_values("Task matrix", item.task, {"color": PLOT_GREY, "width": 2.5, "dash": "dot"}),
               *_values("Left in place", item.kept, {"color": PLOT_RETAIN, "width": 2, "dash": "solid"}, "circle"),
               *_values("Subtracted", item.removed, {"color": PLOT_FORGET, "width": 2.5, "dash": "dash"}, "diamond",
-                       hatched=True)]
+                       hatched=True),
+              # Last, on top of the others: where little is subtracted it lies on what is left.
+              *_values("Task matrix", item.task, {"color": PLOT_GREY, "width": 2.5, "dash": "dot"})]
     real = [v for values in (item.original, item.task, item.removed, item.kept) for v in values if v and v > 0]
     scale = _log_scale(min(real), max(real)) if real else {}
     return go.Figure({"data": traces, "layout": frame(axis(across), axis(up, **scale))})

@@ -20,6 +20,7 @@ _NUMBER = ' class="number"'
 COLUMNS = (("Run", ""), ("Status", ""), ("Method", ""), ("Forget", _NUMBER), ("Retain", _NUMBER), ("Time", _NUMBER),
            ("Started", ""), ("Note", ""))  # fmt: skip
 NONE: Mapping[str, str] = {}
+HINT = "Choose a run by its name to open it, run it again, name it, download its edit or delete it."
 LONGEST_TITLE = 80
 LONGEST_NOTE = 2000
 
@@ -85,7 +86,7 @@ def table_html(records: list[RunRecord], open_run: str, chosen: str | None, titl
     heads = "".join(f'<th scope="col"{kind}>{title}</th>' for title, kind in COLUMNS)
     rows = "".join(_row(record, open_run, chosen, titles) for record in records)
     table = f'<table class="runs"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>'
-    return f'<div class="table-scroll">{table}</div>'
+    return f'<div class="table-scroll">{table}</div><p class="lt lt-quiet">{HINT}</p>'
 
 
 def _row(record: RunRecord, open_run: str, chosen: str | None, titles: Mapping[str, str]) -> str:

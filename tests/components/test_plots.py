@@ -43,8 +43,8 @@ def test_the_curve_starts_at_what_the_original_knows(view):
 
 def test_spectrum_traces(view):
     figure = plots.spectrum_figure(view, 2, "mlp.down_proj")
-    assert [trace.name for trace in figure.data] == ["Original weights", "Task matrix", "Left in place", "Subtracted"]
-    assert len(figure.data[3].y) == 8 and figure.data[3].line.dash == "dash" and figure.layout.yaxis.type == "log"
+    assert [trace.name for trace in figure.data] == ["Original weights", "Left in place", "Subtracted", "Task matrix"]
+    assert len(figure.data[2].y) == 8 and figure.data[2].line.dash == "dash" and figure.layout.yaxis.type == "log"
 
 
 def test_zero_singular_values_are_gaps(view):
