@@ -307,7 +307,8 @@ class Store:
         why = f"It is the beginning of {len(found)}." if found else ""
         known = [path.name for path, _ in found] or [body["sequence_id"] for body in self.sequences()[:10]]
         remedy = did_you_mean(shorten(spec), known) if known else "There are no sequences yet."
-        raise BadInput(f"There is no one sequence '{shorten(spec)}'.", why, remedy, field="sequence")
+        what = f"'{shorten(spec)}' names more than one sequence." if found else f"There is no sequence '{shorten(spec)}'."
+        raise BadInput(what, why, remedy, field="sequence")
 
     # --- races --------------------------------------------------------------------------------------------------------
 

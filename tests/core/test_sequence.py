@@ -486,7 +486,7 @@ def test_a_failing_request_ends_the_sequence_with_what_was_reached(here, world: 
     (("--requests", "9"), "9 requests"), (("--requests", "0"), "0 requests"), (("--mode", "fuse"), "cannot be fused"),
     (("--mode", "apart"), "cannot keep"), (("--mode", "pile"), "pile"), (("--topics", "a,b"), "not clear"),
     (("--set", "rnk=3"), "rnk"), (("--topic", "tiny-cats"), "tiny-hats"), (("--undo", "1"), "Which sequence"),
-    (("--undo", "1", "nothing"), "no one sequence"), (("something",), "something"), (("--model", "no/where"), "model"),
+    (("--undo", "1", "nothing"), "no sequence"), (("something",), "something"), (("--model", "no/where"), "model"),
 ])
 def test_bad_input_is_refused_before_anything_starts(command, here, world: Path, more: tuple, word: str) -> None:
     status, output, errors = here(*line(world, *more, "--json"))
