@@ -1,5 +1,5 @@
 """Finished races as tables: `python -m benchmarks.races RACE.json [...]` puts them into RACES.md, each in place of an older one
-of its topic, mode and seed.
+of its topic, mode and seed; with `--rows` only its rows, in place of those of the same methods in the older one.
 
 A race is made by `python -m unlearn_core race --topic TOPIC [--mode equal-damage] --json > RACE.json`.
 """
@@ -63,20 +63,52 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.races", description=__doc__.splitlines()[0])
     parser.add_argument("races", nargs="+", type=Path)
     parser.add_argument("--code", default=code_version(), help="the code that the races ran on, where it was another")
+    parser.add_argument("--rows", action="store_true", help="replace the rows of these methods, and leave the others")
     chosen = parser.parse_args(arguments)
     foot = f"{date.today()}, {machine()}, torch {version('torch')}, code {chosen.code}."
     text = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else ""
     for path in chosen.races:
-        text = with_section(text, f"{section(json.loads(path.read_text(encoding='utf-8')))}\n{foot}\n")
+        body = json.loads(path.read_text(encoding="utf-8"))
+        if chosen.rows:
+            names = ", ".join(f"`{row['method']}`" for row in body["rows"])
+            text = with_rows(text, section(body), f"{names}: {foot}")
+        else:
+            text = with_section(text, f"{section(body)}\n{foot}\n")
     RESULTS.write_text(text, encoding="utf-8")
 
 
 def with_section(text: str, new: str) -> str:
     """The page with one race's section in place of the one with its heading, or behind all others."""
-    old = [f"## {part.strip()}\n" for part in text.split("\n## ")[1:]]
+    old = _sections(text)
     heading = new.splitlines()[0]
     kept = [new if part.splitlines()[0] == heading else part for part in old]
     return "\n".join([TITLE, *kept, *([] if new in kept else [new])])
+
+
+def with_rows(text: str, new: str, foot: str) -> str:
+    """The page with the methods' rows of `new` in place of those in the section with its heading, and `foot` below it.
+
+    Raises SystemExit where there is no such section, or it has other columns.
+    """
+    heading = new.splitlines()[0]
+    old = next((part for part in _sections(text) if part.splitlines()[0] == heading), None)
+    if old is None or _cells(old)[0] != _cells(new)[0]:
+        raise SystemExit(f"{RESULTS.name} has no table '{heading}' with these columns.")
+    heads, *rows = _cells(old)
+    given = {row[0]: row for row in _cells(new)[1:] if row[0].startswith("`")}
+    merged = [given.pop(row[0], row) for row in rows] + list(given.values())
+    after = old[old.rindex("|") + 1 :].strip()
+    return with_section(text, f"{heading}\n\n{markdown(heads, merged)}\n\n{after}\n{foot}\n")
+
+
+def _sections(text: str) -> list[str]:
+    return [f"## {part.strip()}\n" for part in text.split("\n## ")[1:]]
+
+
+def _cells(section: str) -> list[list[str]]:
+    """The headings and rows of a section's table."""
+    lines = [line for line in section.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for place, line in enumerate(lines) if place != 1]
 
 
 if __name__ == "__main__":
