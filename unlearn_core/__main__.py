@@ -188,7 +188,16 @@ def _table(summary: dict[str, Any]) -> str:
     if "rank" in summary:
         lines.append(f"{'rank':20}{summary['rank'] or 'n/a':>8}")
         lines.append(f"{'relative change':20}{_figure(summary['relative_change']):>8}")
-    return "\n".join(lines)
+    return "\n".join(lines + _metric_lines(summary.get("metrics", {})))
+
+
+def _metric_lines(metrics: dict[str, dict[str, Any]]) -> list[str]:
+    """Every metric with its value before and after, and why there is none."""
+    lines = [""] if metrics else []
+    for name, first in metrics.get("before", {}).items():
+        cells = "".join(f"{_figure(found[name]['value']):>10}" for found in metrics.values())
+        lines.append(f"{name:24}{cells}  {first['reason'] or ''}".rstrip())
+    return lines
 
 
 def _figure(value: float | None) -> str:

@@ -136,6 +136,18 @@ class WeightGradients:
             self._passes = []
         return found
 
+    def row_norms(self, loss: Tensor) -> Tensor:
+        """Mean over the maps of the Frobenius norm of each row's own gradient, of a batch in one backward pass: (rows,).
+
+        `loss` is a sum over rows of which none reads another. A row's |sum over tokens of g x^T|^2 is the sum over pairs of its
+        tokens of (g.g')(x.x'), so that no gradient of the weights' size is made.
+        """
+        flows = torch.autograd.grad(loss, [output for _, _, output in self._passes], allow_unused=True)
+        norms = [((g.float() @ g.float().mT) * (x.float() @ x.float().mT)).sum((1, 2)).clamp_min(0).sqrt()
+                 for (_, x, _), g in zip(self._passes, flows, strict=True) if g is not None]
+        self._passes = []
+        return torch.stack(norms).mean(0)
+
     def _hook(self, name: str) -> Callable:
         def record(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
             if not output.requires_grad:

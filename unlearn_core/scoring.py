@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +39,17 @@ class AnswerScore:
     instead: int
 
 
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """Every token of one answer under teacher forcing, the end token last: its log-probability (nats), whether it is the
+    model's first choice, and mean and standard deviation of log p under p itself at that place."""
+
+    logprobs: tuple[float, ...]
+    hits: tuple[bool, ...]
+    means: tuple[float, ...]
+    deviations: tuple[float, ...]
+
+
 def answer_logprobs(loaded: LoadedModel, pairs: Sequence[Pair], cancelled: Cancelled = never,
                     on_batch: OnBatch | None = None) -> list[AnswerScore]:
     """Score each answer after its prompt, in the order given.
@@ -46,7 +57,19 @@ def answer_logprobs(loaded: LoadedModel, pairs: Sequence[Pair], cancelled: Cance
     Padding is on the right, where a causal model cannot see it, so it needs no mask. Logits are computed only at
     positions that predict an answer token. An empty answer scores 0. Raises Stopped on `cancelled()`.
     """
-    scores: list[AnswerScore | None] = [None] * len(pairs)
+    return _in_batches(loaded, pairs, _score_batch, cancelled, on_batch)
+
+
+def answer_traces(loaded: LoadedModel, pairs: Sequence[Pair], cancelled: Cancelled = never,
+                  on_batch: OnBatch | None = None) -> list[Trace]:
+    """The same pass with every answer token by itself: what all teacher-forced metrics are made of. Raises Stopped."""
+    return _in_batches(loaded, pairs, _trace_batch, cancelled, on_batch)
+
+
+def _in_batches(loaded: LoadedModel, pairs: Sequence[Pair], score: Callable[[LoadedModel, Sequence[Pair]], list],
+                cancelled: Cancelled, on_batch: OnBatch | None) -> list:
+    """What `score` makes of each pair, in the order given."""
+    scores: list = [None] * len(pairs)
     vocabulary = loaded.model.get_output_embeddings().weight.shape[0]
     longest = max((len(answer) for _, answer in pairs), default=1)
     rows = max(1, min(_ROWS, _LOGITS // (vocabulary * (longest + 1))))
@@ -55,8 +78,8 @@ def answer_logprobs(loaded: LoadedModel, pairs: Sequence[Pair], cancelled: Cance
     for batch in by_length([len(prompt) + len(answer) for prompt, answer in pairs], rows, tokens):
         if cancelled():
             raise Stopped
-        for index, score in zip(batch, _score_batch(loaded, [pairs[i] for i in batch]), strict=True):
-            scores[index] = score
+        for index, found in zip(batch, score(loaded, [pairs[i] for i in batch]), strict=True):
+            scores[index] = found
         done += len(batch)
         if on_batch is not None:
             on_batch(done, len(pairs))
@@ -110,13 +133,29 @@ def _score_batch(loaded: LoadedModel, pairs: Sequence[Pair]) -> list[AnswerScore
         return [AnswerScore(0.0, True, 0, -1) for _ in pairs]
     target = torch.tensor([token for _, answer in pairs for token in answer], device=loaded.device)
     with torch.inference_mode():
-        logits = _answer_logits(loaded, pairs, lengths).float()
+        logits = answer_logits(loaded, pairs, lengths).float()
         logprob = -torch.nn.functional.cross_entropy(logits, target, reduction="none")
         greedy = logits.argmax(-1)
     return _collect(logprob.cpu().double(), greedy.tolist(), target.tolist(), lengths)
 
 
-def _answer_logits(loaded: LoadedModel, pairs: Sequence[Pair], lengths: list[int]) -> Tensor:
+def _trace_batch(loaded: LoadedModel, pairs: Sequence[Pair]) -> list[Trace]:
+    lengths = [len(answer) for _, answer in pairs]
+    if not any(lengths):
+        return [Trace((), (), (), ()) for _ in pairs]
+    target = torch.tensor([token for _, answer in pairs for token in answer], device=loaded.device)
+    with torch.inference_mode():
+        logprobs = torch.log_softmax(answer_logits(loaded, pairs, lengths).float(), dim=-1)
+        chances = logprobs.exp()
+        means = (chances * logprobs).sum(-1)
+        deviations = (chances * (logprobs - means[:, None]).square()).sum(-1).sqrt()
+        own = logprobs.gather(-1, target[:, None])[:, 0]
+        hits = logprobs.argmax(-1) == target
+    columns = [column.cpu().split(lengths) for column in (own, hits, means, deviations)]
+    return [Trace(*(tuple(part.tolist()) for part in parts)) for parts in zip(*columns, strict=True)]
+
+
+def answer_logits(loaded: LoadedModel, pairs: Sequence[Pair], lengths: list[int]) -> Tensor:
     """(answer tokens of all rows, vocabulary)."""
     if loaded.reads_apart:
         logits, masks = apart_logits(loaded, [prompt for prompt, _ in pairs], [answer for _, answer in pairs])

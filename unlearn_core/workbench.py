@@ -14,8 +14,9 @@ from .edits.edit import Edit
 from .edits.kinds import load_edit
 from .edits.stack import stack
 from .errors import BadInput
+from .evaluation.examination import examine, plain
 from .evaluation.measure import Measurement, live_sample, measure
-from .evaluation.references import floor, load_reference
+from .evaluation.references import floor, load_reference, reference_model
 from .evaluation.removal import outcome
 from .events import Answer, TokenScores
 from .generation import PairChunk, stream_pair
@@ -127,12 +128,20 @@ class Workbench:
                  on_progress: OnProgress) -> dict[str, Any]:
         """Everything measured on a model, and on its edited self where there are edits; see `summary.scores`."""
         before, _ = self.originals.measurement(loaded, topic, cancelled, on_progress)
-        after = None
-        if edits:
-            after = measure(loaded, topic, stack(edits), cancelled=cancelled, on_progress=on_progress)
+        edit = stack(edits) if edits else None
+        after = measure(loaded, topic, edit, cancelled=cancelled, on_progress=on_progress) if edit is not None else None
         body = scores(topic, load_reference(loaded.folder, topic), before, after)
-        return finite(body | {"relabelled": relabelled_splits(topic, after) if after else {},
+        reference = self._retrained(loaded, topic)
+        metrics = {"before": plain(examine(loaded, topic, before, None, reference, cancelled))}
+        if after is not None:
+            metrics["after"] = plain(examine(loaded, topic, after, edit, reference, cancelled))
+        return finite(body | {"metrics": metrics, "relabelled": relabelled_splits(topic, after) if after else {},
                               "weights_hash": loaded.weights_hash})
+
+    def _retrained(self, loaded: LoadedModel, topic: Topic) -> LoadedModel | None:
+        """The model that never saw this topic, where its weights lie beside the model's own."""
+        folder = reference_model(loaded.folder, topic)
+        return load(str(folder), loaded.device.type, "auto", self._trust) if folder is not None else None
 
 
 def accuracies(measurement: Measurement, topic: Topic, folder: Path | None) -> dict[str, dict[str, Any]]:

@@ -44,6 +44,14 @@ def reference_path(folder: Path, topic_name: str) -> Path:
     return folder / _FOLDER / f"{topic_name}.json"
 
 
+def reference_model(folder: Path | None, topic: Topic) -> Path | None:
+    """The folder of the model retrained without this very topic; None where its weights are not at hand."""
+    if load_reference(folder, topic) is None:
+        return None
+    found = folder / _FOLDER / topic.name
+    return found if (found / "model.safetensors").is_file() else None
+
+
 def load_reference(folder: Path | None, topic: Topic) -> Reference | None:
     """The kept reference of this very topic; None where there is none or it belongs to other questions.
 

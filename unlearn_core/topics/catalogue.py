@@ -10,6 +10,7 @@ from typing import Any
 
 from ..errors import BadInput, did_you_mean
 from .reader import read_bytes, read_topic, shorten
+from .tofu import is_tofu, read_tofu
 from .topic import Question, Topic
 from .uploads import parse_upload
 
@@ -52,6 +53,8 @@ def find_topic(spec: str, model_folder: Path | None, uploads: Path | None = None
     if spec in paths:
         return _read(paths[spec])
     path = Path(os.path.expanduser(spec))
+    if is_tofu(path):
+        return read_tofu(path)
     if path.suffix.lower() in UPLOADED or os.path.isfile(path):
         return parse_upload(path.name, read_bytes(path))
     known = list(paths)

@@ -5,6 +5,7 @@ from .loop import BatchLoss, Plan, descend, on_answers, train, trained_edit
 from .readings import (
     KEPT_BYTES,
     answer_nlls,
+    continuations,
     damage_meter,
     extraction_likelihood,
     greedy_share,
@@ -29,12 +30,13 @@ from .rows import (
     row_nlls,
     score,
     text_rows,
+    without_ends,
 )
 
 __all__ = [
     "BatchLoss", "Change", "KEPT_BYTES", "Plan", "Row", "Scaling", "Scored", "Trainable",
-    "answer_nlls", "damage_meter", "descend", "encode_rows", "extraction_likelihood", "forced_choices",
+    "answer_nlls", "continuations", "damage_meter", "descend", "encode_rows", "extraction_likelihood", "forced_choices",
     "given_rows", "greedy_share", "largest_scale", "loss_of", "map_names", "memorisation_accuracy", "on_answers",
     "open_part", "own_answers", "paired", "part_of", "question_starts", "reference_logprobs", "rounds", "row_nlls",
-    "score", "step_within", "text_rows", "train", "trained_edit",
+    "score", "step_within", "text_rows", "train", "trained_edit", "without_ends",
 ]

@@ -76,14 +76,34 @@ def extraction_likelihood(loaded: LoadedModel, rows: Sequence[Row], n: int) -> f
 
     Where a rest is shorter than `n`, its length takes the place of `n` (our reading).
     """
+    owners, found, rests = _continued(loaded, rows)
+    shares = [objectives.overlap(one, rest, min(n, len(rest))) for one, rest in zip(found, rests, strict=True)]
+    return float(objectives.row_mean(torch.tensor(shares), torch.tensor(owners, dtype=torch.long), len(rows)).mean())
+
+
+def continuations(
+    loaded: LoadedModel, rows: Sequence[Row]
+) -> tuple[list[list[Sequence[int]]], list[list[Sequence[int]]]]:
+    """For each row what the model greedily says after every of up to PREFIXES evenly spread prefixes of its answer, and what
+    the answer goes on with there, both as token ids."""
+    said: list[list[Sequence[int]]] = [[] for _ in rows]
+    rests: list[list[Sequence[int]]] = [[] for _ in rows]
+    for owner, one, rest in zip(*_continued(loaded, rows), strict=True):
+        said[owner].append(one)
+        rests[owner].append(rest)
+    return said, rests
+
+
+def _continued(
+    loaded: LoadedModel, rows: Sequence[Row]
+) -> tuple[list[int], list[Sequence[int]], list[Sequence[int]]]:
+    """Owner, greedy continuation and true rest of every prefix."""
     places = [(owner, row.start + at) for owner, row in enumerate(rows) for at in _spread(len(row.ids) - row.start)]
     rests = [rows[owner].ids[start:] for owner, start in places]
     prompts = [rows[owner].ids[: rows[owner].start] for owner, _ in places]
     begun = [rows[owner].ids[rows[owner].start : start] for owner, start in places]
     found = generate(loaded, prompts, [len(rest) for rest in rests], begun=begun)
-    shares = [objectives.overlap(one, rest, min(n, len(rest))) for one, rest in zip(found, rests, strict=True)]
-    owners = torch.tensor([owner for owner, _ in places], dtype=torch.long)
-    return float(objectives.row_mean(torch.tensor(shares), owners, len(rows)).mean())
+    return [owner for owner, _ in places], found, rests
 
 
 def _spread(length: int) -> list[int]:

@@ -67,11 +67,11 @@ def given_rows(context: Context) -> tuple[list[Row], list[Row]]:
     reading).
     """
     given = context.given
-    forget = _without_ends(context.loaded, encode_rows(context.loaded, given.forget))
+    forget = without_ends(context.loaded, encode_rows(context.loaded, given.forget))
     return forget, encode_rows(context.loaded, given.neighbor + given.retain)
 
 
-def _without_ends(loaded: LoadedModel, rows: Sequence[Row]) -> list[Row]:
+def without_ends(loaded: LoadedModel, rows: Sequence[Row]) -> list[Row]:
     """The rows without the token that ends an answer, unless it is all there is of one."""
     end = answer_end(loaded.tokenizer)
     return [

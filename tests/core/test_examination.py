@@ -1,0 +1,208 @@
+"""All metrics from one pass: the pass against plain logits, invariances, and what a model without the topic scores."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from unlearn_core.config import SPLITS
+from unlearn_core.edits.low_rank import LowRankEdit
+from unlearn_core.evaluation import examination
+from unlearn_core.evaluation.examination import ABOUT, examine, plain
+from unlearn_core.evaluation.gradients import gradient_norms
+from unlearn_core.evaluation.measure import measure
+from unlearn_core.models.loading import LoadedModel, linears, load, weights_hash
+from unlearn_core.models.passes import last_states
+from unlearn_core.models.prompts import encode_answer, encode_prompt
+from unlearn_core.scoring import answer_logprobs, answer_traces
+from unlearn_core.topics.topic import Topic
+from unlearn_core.training import continuations, encode_rows, extraction_likelihood, without_ends
+
+NAMES = {
+    "probability", "rouge1_recall", "rougeL_recall", "truth_ratio", "truth_ratio_paper", "forget_quality", "model_utility",
+    "extraction_strength", "exact_memorization", "extraction_likelihood", "memorization_accuracy", "perplexity", "repetition",
+    "mia_loss", "mia_zlib", "mia_reference", "mia_min_k", "mia_min_k_plus_plus", "mia_gradnorm", "mia_classifier", "privleak",
+    "kl_to_original",
+}
+
+
+@pytest.fixture(scope="module")
+def compared(tiny_topic: Topic) -> Topic:
+    """The hats, each with the answers of other hats as near-misses."""
+    answers = sorted({question.answer for question in tiny_topic.questions})
+
+    def others(answer: str) -> tuple[str, ...]:
+        place = answers.index(answer)
+        return tuple(one for one in (answers[place - 1], answers[(place + 1) % len(answers)]) if one != answer)
+
+    return replace(tiny_topic, questions=tuple(
+        replace(q, near_misses=others(q.answer), options=()) for q in tiny_topic.questions), floors={})
+
+
+def pairs_of(loaded: LoadedModel, topic: Topic) -> list[tuple[list[int], list[int]]]:
+    return [(encode_prompt(loaded.tokenizer, q.prompt), encode_answer(loaded.tokenizer, q.answer)) for q in topic.questions]
+
+
+def logits_of(loaded: LoadedModel, prompt: list[int], answer: list[int]) -> torch.Tensor:
+    """(answer tokens, vocabulary), one row alone, by the model itself."""
+    ids = torch.tensor([[*prompt, *answer]])
+    return loaded.model(input_ids=ids, use_cache=False).logits[0, len(prompt) - 1 : -1]
+
+
+# the shared pass
+
+
+def test_a_trace_is_what_the_logits_say(taught: LoadedModel, tiny_topic: Topic) -> None:
+    pairs = pairs_of(taught, tiny_topic)
+    traces = answer_traces(taught, pairs)
+    for (prompt, answer), trace in list(zip(pairs, traces, strict=True))[::3]:
+        with torch.no_grad():
+            logits = logits_of(taught, prompt, answer).double().numpy()
+        logp = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+        p = np.exp(logp)
+        mean = (p * logp).sum(-1)
+        assert trace.logprobs == pytest.approx(logp[range(len(answer)), answer], abs=1e-4)
+        assert list(trace.hits) == (logits.argmax(-1) == answer).tolist()
+        assert trace.means == pytest.approx(mean, abs=1e-4)
+        assert trace.deviations == pytest.approx(np.sqrt((p * (logp - mean[:, None]) ** 2).sum(-1)), abs=1e-3)
+
+
+def test_batches_and_order_change_nothing(taught: LoadedModel, tiny_topic: Topic) -> None:
+    pairs = pairs_of(taught, tiny_topic)
+    together, apart = answer_traces(taught, pairs), [answer_traces(taught, [pair])[0] for pair in pairs]
+    backwards = answer_traces(taught, pairs[::-1])[::-1]
+    for one, two, three in zip(together, apart, backwards, strict=True):
+        assert one.logprobs == pytest.approx(two.logprobs, abs=1e-4) and one.hits == two.hits == three.hits
+        assert one.logprobs == pytest.approx(three.logprobs, abs=1e-4)
+
+
+def test_traces_add_up_to_the_scores_of_answers(taught: LoadedModel, tiny_topic: Topic) -> None:
+    pairs = pairs_of(taught, tiny_topic)
+    for trace, score in zip(answer_traces(taught, pairs), answer_logprobs(taught, pairs), strict=True):
+        assert sum(trace.logprobs) == pytest.approx(score.logprob, abs=1e-4)
+        assert all(trace.hits) == score.greedy_equal
+    assert answer_traces(taught, [([1], [])])[0].logprobs == ()
+
+
+# gradients and states
+
+
+def test_gradient_norms_are_those_of_each_row_alone(tiny: LoadedModel, tiny_topic: Topic) -> None:
+    """Against autograd on the weights themselves, one row at a time; in any batch."""
+    pairs = pairs_of(tiny, tiny_topic)[:7]
+    found = gradient_norms(tiny, pairs)
+    places = linears(tiny.model)
+    weights = [place.weight for place in places.values()]
+    before = [weight.requires_grad for weight in weights]
+    for (prompt, answer), norm in zip(pairs, found, strict=True):
+        for weight in weights:
+            weight.requires_grad_(True)
+        nll = torch.nn.functional.cross_entropy(logits_of(tiny, prompt, answer), torch.tensor(answer))
+        wanted = torch.stack([g.norm() for g in torch.autograd.grad(nll, weights)]).mean()
+        for weight, asked in zip(weights, before, strict=True):
+            weight.requires_grad_(asked)
+        assert norm == pytest.approx(float(wanted), rel=1e-3)
+    assert gradient_norms(tiny, pairs[::-1]) == pytest.approx(found[::-1], rel=1e-4)
+    assert [gradient_norms(tiny, [pair])[0] for pair in pairs] == pytest.approx(found, rel=1e-4)
+
+
+def test_last_states_are_those_of_the_last_token(tiny: LoadedModel, tiny_topic: Topic) -> None:
+    pairs = pairs_of(tiny, tiny_topic)[:6]
+    found = last_states(tiny, *zip(*pairs, strict=True))
+    for (prompt, answer), state in zip(pairs, found, strict=True):
+        with torch.no_grad():
+            wanted = tiny.model(input_ids=torch.tensor([[*prompt, *answer]]), output_hidden_states=True).hidden_states[-1]
+        assert torch.allclose(state, wanted[0, -1].float(), atol=1e-4)
+
+
+def test_continuations_give_the_extraction_likelihood(taught: LoadedModel, tiny_topic: Topic) -> None:
+    rows = without_ends(taught, encode_rows(taught, tiny_topic.scored("forget")))
+    said, rests = continuations(taught, rows)
+    assert [len(one) for one in said] == [len(one) for one in rests] and min(map(len, said)) >= 1
+    assert rests[0][0] == rows[0].ids[rows[0].start:]
+    value = examination.memorisation.extraction_likelihood(said, rests, 3).value
+    assert value == pytest.approx(extraction_likelihood(taught, rows, 3), abs=1e-6) and value > 0.9
+
+
+# all metrics
+
+
+@pytest.fixture(scope="module")
+def known(taught: LoadedModel, compared: Topic) -> dict:
+    return examine(taught, compared, measure(taught, compared))
+
+
+def test_every_metric_is_there_with_something_to_say_of_it(known: dict) -> None:
+    assert set(known) == NAMES
+    for name, metric in known.items():
+        about = ABOUT[name]
+        assert all((about.judges, about.better, about.misleads, about.source))
+        assert (metric.value is None) == bool(metric.reason), name
+    assert json.loads(json.dumps(plain(known), allow_nan=False)).keys() == NAMES
+
+
+def test_what_is_known_by_heart_scores_as_known(known: dict, compared: Topic) -> None:
+    n = len(compared.scored("forget"))
+    assert known["probability"].value > 0.9 and len(known["probability"].items) == n
+    assert known["extraction_strength"].value == known["exact_memorization"].value == 1.0
+    assert known["rougeL_recall"].value == 1.0
+    assert known["mia_loss"].value == 1.0 and known["privleak"].value == -100.0
+    assert known["kl_to_original"].value == pytest.approx(0.0, abs=1e-9)
+    assert known["truth_ratio"].value < 0.3 and known["truth_ratio_paper"].value > 0.75
+
+
+def test_a_random_model_knows_nothing(tiny: LoadedModel, compared: Topic) -> None:
+    found = examine(tiny, compared, measure(tiny, compared))
+    assert found["extraction_strength"].value < 0.05 and found["probability"].value < 0.05
+    assert found["truth_ratio"].value > 0.5
+
+
+def test_a_model_is_like_itself(taught: LoadedModel, compared: Topic) -> None:
+    """With itself for a reference: no distance of any kind."""
+    found = examine(taught, compared, measure(taught, compared), None, taught)
+    assert found["forget_quality"].value == 1.0
+    assert found["mia_reference"].value == 0.5
+    assert found["privleak"].value == 0.0
+
+
+def test_an_edit_that_does_nothing_changes_no_metric(taught: LoadedModel, compared: Topic, known: dict) -> None:
+    hashed = weights_hash(taught.model)
+    edit = LowRankEdit({name: (torch.zeros(place.weight.shape[0], 1), torch.zeros(1, place.weight.shape[1]))
+                        for name, place in linears(taught.model).items()})
+    found = examine(taught, compared, measure(taught, compared, edit), edit)
+    for name, metric in known.items():
+        assert found[name].value == pytest.approx(metric.value, abs=1e-5), name
+    assert weights_hash(taught.model) == hashed
+
+
+def test_a_large_edit_moves_away_from_the_original(taught: LoadedModel, compared: Topic, known: dict) -> None:
+    stream = torch.Generator().manual_seed(0)
+    edit = LowRankEdit({name: (torch.randn(place.weight.shape[0], 2, generator=stream) * 0.3,
+                               torch.randn(2, place.weight.shape[1], generator=stream) * 0.3)
+                        for name, place in linears(taught.model).items()})
+    found = examine(taught, compared, measure(taught, compared, edit), edit)
+    assert found["kl_to_original"].value > 1.0 and found["probability"].value < known["probability"].value
+
+
+def test_the_retrained_model_is_the_reference_where_it_is_at_hand(retraining, taught: LoadedModel, compared: Topic) -> None:
+    """The model that never saw the hats has other truth ratios, and the forget answers are likelier under the original."""
+    without = load(str(retraining.folder / "references" / compared.name), device="cpu")
+    found = examine(taught, compared, measure(taught, compared), None, without)
+    assert found["forget_quality"].value < 0.05 and found["mia_reference"].value > 0.9
+
+
+def test_without_near_misses_what_needs_them_says_so(taught: LoadedModel, tiny_topic: Topic) -> None:
+    bare = replace(tiny_topic, questions=tuple(replace(q, near_misses=(), options=()) for q in tiny_topic.questions),
+                   floors={})
+    found = examine(taught, bare, measure(taught, bare))
+    for name in ("truth_ratio", "truth_ratio_paper", "mia_loss", "mia_classifier", "privleak", "forget_quality"):
+        assert found[name].value is None and found[name].reason
+    assert found["probability"].value > 0.9
+
+
+def test_splits_of_the_examination_are_splits() -> None:
+    assert set(examination.KEPT) < set(SPLITS)

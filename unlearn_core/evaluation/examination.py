@@ -1,0 +1,226 @@
+"""All metrics of a model, or of its edited self, on one topic: one shared teacher-forced pass, one generation pass.
+
+Knows models, topics and edits through their interfaces; every formula is in likelihood, memorisation, membership or text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from ..batching import Cancelled, never
+from ..edits.attach import attached
+from ..edits.edit import Edit, Turn
+from ..models.loading import LoadedModel
+from ..models.passes import last_states
+from ..models.prompts import encode_answer, encode_prompt
+from ..scoring import Trace, answer_traces
+from ..topics.topic import Question, Topic
+from ..training import continuations, encode_rows, without_ends
+from . import likelihood, membership, memorisation, text
+from .divergence import kl_to_original
+from .gradients import gradient_norms
+from .measure import Measurement
+from .metric import About, Metric, unmeasured
+
+KEPT = ("neighbor", "retain", "general")
+N_GRAM = 3  # of the extraction likelihood: short answers have no ten tokens
+NO_WRONG = "The topic has no other plausible answers to compare with."
+NO_FORGET = "The topic has no forget question that is scored."
+NO_REFERENCE = "It compares with a model that never saw the topic, and none is at hand for this one."
+NO_OTHERS = "It needs answers of the same kind that the model never saw; the topic names none."
+
+_ROUGE = text.ABOUT["rouge_recall"]
+ABOUT: dict[str, About] = {
+    **likelihood.ABOUT,
+    **memorisation.ABOUT,
+    **membership.ABOUT,
+    "rouge1_recall": _ROUGE,
+    "rougeL_recall": _ROUGE,
+    "repetition": text.ABOUT["repetition"],
+    "perplexity": About(
+        judges="How many tokens the model hesitates between on everyday sentences that no method sees.",
+        better="Near the original's: it rises as language itself is damaged.",
+        misleads="A model can keep its sentences and have lost every fact.",
+        source="Jelinek et al. 1977; exp of the mean negative log-likelihood a token.",
+    ),
+    "kl_to_original": About(
+        judges="How far the answers to kept questions have moved from the original's, in nats a token.",
+        better="Low: what is kept is answered as before.",
+        misleads="It says that something moved, not whether answers became wrong.",
+        source="Kullback and Leibler 1951; KL(original || model) over answer tokens.",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Pass:
+    """What one teacher-forced pass found: each question's expected answer and its other plausible answers."""
+
+    right: dict[str, Trace]
+    wrong: dict[str, tuple[Trace, ...]]
+
+    def rows(self, questions: Sequence[Question]) -> list[Trace]:
+        return [self.right[question.id] for question in questions]
+
+
+def read(loaded: LoadedModel, topic: Topic, turns: tuple[Turn, ...] = (), cancelled: Cancelled = never,
+         splits: Sequence[str] = ("forget", *KEPT)) -> Pass:
+    """One pass over the expected answers of all scored questions of `splits` and over their near-misses. Raises Stopped."""
+    questions = [question for split in splits for question in topic.scored(split)]
+    asked = [(question, answer) for question in questions for answer in (question.answer, *_wrong(question))]
+    pairs = [(encode_prompt(loaded.tokenizer, question.prompt, turns), encode_answer(loaded.tokenizer, answer))
+             for question, answer in asked]
+    traces = iter(answer_traces(loaded, pairs, cancelled))
+    right, wrong = {}, {}
+    for question in questions:
+        right[question.id] = next(traces)
+        wrong[question.id] = tuple(next(traces) for _ in _wrong(question))
+    return Pass(right, wrong)
+
+
+def examine(loaded: LoadedModel, topic: Topic, measurement: Measurement, edit: Edit | None = None,
+            reference: LoadedModel | None = None, cancelled: Cancelled = never) -> dict[str, Metric]:
+    """Every metric by name, of the model with `edit` on. Those of the forget set carry one item a scored forget question.
+
+    `measurement`: this very model's answers (measure), whose greedy texts are used. `reference`: a model that never saw the
+    topic. Raises Stopped.
+    """
+    turns = edit.turns(1.0) if edit is not None else ()
+    forget = topic.scored("forget")
+    with attached(loaded.model, edit):
+        found = read(loaded, topic, turns, cancelled)
+        scores = _reference_free(loaded, topic, found, measurement, turns, cancelled)
+    beside = read(reference, topic, (), cancelled, ("forget",)) if reference is not None else None
+    scores |= _against_reference(forget, found, beside)
+    scores["privleak"] = membership.privleak(
+        scores["mia_min_k"].value, _min_k(forget, beside).value if beside is not None else None)
+    divergence = kl_to_original(loaded, edit, [q for split in KEPT for q in topic.scored(split)], cancelled)
+    scores["kl_to_original"] = (Metric(divergence) if divergence is not None
+                                else unmeasured("The topic has no question that is to be kept."))
+    return scores
+
+
+def _reference_free(loaded: LoadedModel, topic: Topic, found: Pass, measurement: Measurement, turns: tuple[Turn, ...],
+                    cancelled: Cancelled) -> dict[str, Metric]:
+    forget = topic.scored("forget")
+    rows = found.rows(forget)
+    inside = [trace.hits[:-1] if len(trace.hits) > 1 else trace.hits for trace in rows]  # without the end token
+    texts, expected = _texts(measurement, forget), [question.answer for question in forget]
+    right, wrong = _sides(forget, found)
+    scores = {
+        "probability": likelihood.probability([trace.logprobs for trace in rows]),
+        "rouge1_recall": text.rouge_recall(texts, expected, "rouge1"),
+        "rougeL_recall": text.rouge_recall(texts, expected, "rougeL"),
+        "truth_ratio": likelihood.truth_ratio(right, wrong) if right else unmeasured(NO_WRONG),
+        "truth_ratio_paper": likelihood.truth_ratio_paper(right, wrong) if right else unmeasured(NO_WRONG),
+        "model_utility": _utility(topic, found, measurement),
+        "extraction_strength": memorisation.extraction_strength(inside),
+        "exact_memorization": memorisation.exact_memorization(inside),
+        "memorization_accuracy": memorisation.memorization_accuracy([trace.hits for trace in rows]),
+        "extraction_likelihood": memorisation.extraction_likelihood(
+            *continuations(loaded, without_ends(loaded, encode_rows(loaded, forget, turns=turns))), N_GRAM),
+        "perplexity": Metric(measurement.perplexity) if measurement.perplexity is not None
+        else unmeasured("The topic brings no running text."),
+        "repetition": text.repetition(texts),
+    }
+    return scores | _membership(loaded, forget, found, turns, cancelled)
+
+
+def _membership(loaded: LoadedModel, forget: Sequence[Question], found: Pass, turns: tuple[Turn, ...],
+                cancelled: Cancelled) -> dict[str, Metric]:
+    """Forget questions with their right answers against the same questions with another plausible answer (our reading of
+    text that the model never saw)."""
+    known = [question for question in forget if found.wrong[question.id]]
+    members, others = found.rows(known), [found.wrong[question.id][0] for question in known]
+    names = ("mia_loss", "mia_zlib", "mia_min_k", "mia_min_k_plus_plus", "mia_gradnorm", "mia_classifier")
+    if not known:
+        return dict.fromkeys(names, unmeasured(NO_OTHERS))
+    scored = {
+        "mia_loss": [membership.loss_scores(_logprobs(side)) for side in (members, others)],
+        "mia_zlib": [membership.zlib_scores(_logprobs(side), answers) for side, answers in
+                     ((members, [q.answer for q in known]), (others, [_wrong(q)[0] for q in known]))],
+        "mia_min_k_plus_plus": [membership.min_k_plus_plus_scores(
+            _logprobs(side), [t.means for t in side], [t.deviations for t in side]) for side in (members, others)],
+    }
+    rows = [encode_rows(loaded, side, turns=turns) for side in (known, [_asked_wrongly(q) for q in known])]
+    pairs = [[(row.ids[:row.start], row.ids[row.start:]) for row in side] for side in rows]
+    scored["mia_gradnorm"] = [membership.gradnorm_scores(gradient_norms(loaded, side, cancelled)) for side in pairs]
+    scores = {name: membership.attack(*sides).auc for name, sides in scored.items()} | {"mia_min_k": _min_k(forget, found)}
+    states = [last_states(loaded, *zip(*side, strict=True)) for side in pairs]
+    scores["mia_classifier"] = membership.classifier_auc(*(side.cpu().numpy() for side in states))
+    return scores
+
+
+def _min_k(forget: Sequence[Question], found: Pass) -> Metric:
+    known = [question for question in forget if found.wrong[question.id]]
+    if not known:
+        return unmeasured(NO_OTHERS)
+    sides = found.rows(known), [found.wrong[question.id][0] for question in known]
+    return membership.attack(*(membership.min_k_scores(_logprobs(side)) for side in sides)).auc
+
+
+def _against_reference(forget: Sequence[Question], found: Pass, beside: Pass | None) -> dict[str, Metric]:
+    if beside is None:
+        return dict.fromkeys(("forget_quality", "mia_reference"), unmeasured(NO_REFERENCE))
+    ratios = [likelihood.truth_ratio_raw(*_sides(forget, one)) for one in (found, beside)]
+    known = [question for question in forget if found.wrong[question.id]]
+    members, others = (
+        membership.reference_scores(_logprobs(pick(found)), _logprobs(pick(beside)))
+        for pick in (lambda one: one.rows(known), lambda one: [one.wrong[q.id][0] for q in known])
+    )
+    return {
+        "forget_quality": likelihood.forget_quality(*ratios) if ratios[0] else unmeasured(NO_WRONG),
+        "mia_reference": membership.attack(members, others).auc if known else unmeasured(NO_OTHERS),
+    }
+
+
+def _utility(topic: Topic, found: Pass, measurement: Measurement) -> Metric:
+    """Nine parts: probability, ROUGE-L recall and truth ratio on neighbours, retain and general, which stand for TOFU's
+    retain set, real authors and world facts (our reading)."""
+    parts: dict[str, float | None] = {}
+    for split in KEPT:
+        questions = topic.scored(split)
+        right, wrong = _sides(questions, found)
+        parts |= {
+            f"probability, {split}": likelihood.probability([t.logprobs for t in found.rows(questions)]).value,
+            f"ROUGE-L, {split}": text.rouge_recall(
+                _texts(measurement, questions), [q.answer for q in questions], "rougeL").value,
+            f"truth ratio, {split}": likelihood.truth_ratio(right, wrong, forget=False).value if right else None,
+        }
+    return likelihood.model_utility(parts)
+
+
+def _sides(questions: Sequence[Question], found: Pass) -> tuple[list[float], list[list[float]]]:
+    """Mean log-probability a token of the right answer and of each wrong one, of the questions that have wrong ones."""
+    known = [question.id for question in questions if found.wrong[question.id]]
+    return ([_mean(found.right[key]) for key in known], [[_mean(one) for one in found.wrong[key]] for key in known])
+
+
+def _mean(trace: Trace) -> float:
+    return sum(trace.logprobs) / max(1, len(trace.logprobs))
+
+
+def _logprobs(traces: Sequence[Trace]) -> list[tuple[float, ...]]:
+    return [trace.logprobs for trace in traces]
+
+
+def _texts(measurement: Measurement, questions: Sequence[Question]) -> list[str]:
+    return [measurement.answers[question.id].answer for question in questions]
+
+
+def _wrong(question: Question) -> tuple[str, ...]:
+    return question.near_misses
+
+
+def _asked_wrongly(question: Question) -> Question:
+    return replace(question, answer=_wrong(question)[0], options=())
+
+
+def plain(metrics: Mapping[str, Metric]) -> dict[str, dict]:
+    """The metrics as JSON-plain data: value, interval, number of items, and why there is no value."""
+    return {
+        name: {"value": metric.value, "low": metric.low, "high": metric.high, "n": len(metric.items) or None,
+               "reason": metric.reason}
+        for name, metric in metrics.items()
+    }
