@@ -42,10 +42,11 @@ class AnswerScore:
 @dataclass(frozen=True, slots=True)
 class Trace:
     """Every token of one answer under teacher forcing, the end token last: its log-probability (nats), whether it is the
-    model's first choice, and mean and standard deviation of log p under p itself at that place."""
+    model's first choice, what that choice is, and mean and standard deviation of log p under p itself at that place."""
 
     logprobs: tuple[float, ...]
     hits: tuple[bool, ...]
+    greedy: tuple[int, ...]
     means: tuple[float, ...]
     deviations: tuple[float, ...]
 
@@ -142,7 +143,7 @@ def _score_batch(loaded: LoadedModel, pairs: Sequence[Pair]) -> list[AnswerScore
 def _trace_batch(loaded: LoadedModel, pairs: Sequence[Pair]) -> list[Trace]:
     lengths = [len(answer) for _, answer in pairs]
     if not any(lengths):
-        return [Trace((), (), (), ()) for _ in pairs]
+        return [Trace((), (), (), (), ()) for _ in pairs]
     target = torch.tensor([token for _, answer in pairs for token in answer], device=loaded.device)
     with torch.inference_mode():
         logprobs = torch.log_softmax(answer_logits(loaded, pairs, lengths).float(), dim=-1)
@@ -150,8 +151,8 @@ def _trace_batch(loaded: LoadedModel, pairs: Sequence[Pair]) -> list[Trace]:
         means = (chances * logprobs).sum(-1)
         deviations = (chances * (logprobs - means[:, None]).square()).sum(-1).sqrt()
         own = logprobs.gather(-1, target[:, None])[:, 0]
-        hits = logprobs.argmax(-1) == target
-    columns = [column.cpu().split(lengths) for column in (own, hits, means, deviations)]
+        greedy = logprobs.argmax(-1)
+    columns = [column.cpu().split(lengths) for column in (own, greedy == target, greedy, means, deviations)]
     return [Trace(*(tuple(part.tolist()) for part in parts)) for parts in zip(*columns, strict=True)]
 
 

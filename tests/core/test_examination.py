@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from unlearn_core.config import SPLITS
+from unlearn_core.edits.attach import attached
 from unlearn_core.edits.low_rank import LowRankEdit
 from unlearn_core.evaluation import examination
 from unlearn_core.evaluation.examination import ABOUT, examine, plain
 from unlearn_core.evaluation.gradients import gradient_norms
 from unlearn_core.evaluation.measure import measure
+from unlearn_core.generation import generate
 from unlearn_core.models.loading import LoadedModel, linears, load, weights_hash
 from unlearn_core.models.passes import last_states
 from unlearn_core.models.prompts import encode_answer, encode_prompt
@@ -119,13 +123,27 @@ def test_last_states_are_those_of_the_last_token(tiny: LoadedModel, tiny_topic: 
         assert torch.allclose(state, wanted[0, -1].float(), atol=1e-4)
 
 
-def test_continuations_give_the_extraction_likelihood(taught: LoadedModel, tiny_topic: Topic) -> None:
-    rows = without_ends(taught, encode_rows(taught, tiny_topic.scored("forget")))
-    said, rests = continuations(taught, rows)
-    assert [len(one) for one in said] == [len(one) for one in rests] and min(map(len, said)) >= 1
-    assert rests[0][0] == rows[0].ids[rows[0].start:]
-    value = examination.memorisation.extraction_likelihood(said, rests, 3).value
-    assert value == pytest.approx(extraction_likelihood(taught, rows, 3), abs=1e-6) and value > 0.9
+@pytest.mark.parametrize("which", ["taught", "tiny", "hurt"])
+def test_continuations_are_those_of_plain_generation(which: str, taught: LoadedModel, tiny: LoadedModel, tiny_topic: Topic) -> None:
+    """From first choices and few generations the same texts as generating after every prefix."""
+    loaded = tiny if which == "tiny" else taught
+    stream = torch.Generator().manual_seed(3)
+    edit = LowRankEdit({name: (torch.randn(place.weight.shape[0], 1, generator=stream) * 0.15,
+                               torch.randn(1, place.weight.shape[1], generator=stream) * 0.15)
+                        for name, place in linears(loaded.model).items()}) if which == "hurt" else None
+    rows = without_ends(loaded, encode_rows(loaded, tiny_topic.scored("forget")))
+    with attached(loaded.model, edit):
+        traces = answer_traces(loaded, [(row.ids[: row.start], row.ids[row.start :]) for row in rows])
+        said, rests = continuations(loaded, rows, [trace.greedy for trace in traces])
+        for row, texts, true in zip(rows, said, rests, strict=True):
+            answer = row.ids[row.start :]
+            assert true[0] == answer and all(answer[len(answer) - len(rest) :] == rest for rest in true)
+            plain_texts = generate(loaded, [row.ids[: row.start]] * len(true), [len(rest) for rest in true],
+                                   begun=[answer[: len(answer) - len(rest)] for rest in true])
+            assert texts == plain_texts
+        value = examination.memorisation.extraction_likelihood(said, rests, 3).value
+        assert value == pytest.approx(extraction_likelihood(loaded, rows, 3), abs=1e-6)
+    assert (value > 0.9) == (which == "taught")
 
 
 # all metrics
@@ -206,3 +224,12 @@ def test_without_near_misses_what_needs_them_says_so(taught: LoadedModel, tiny_t
 
 def test_splits_of_the_examination_are_splits() -> None:
     assert set(examination.KEPT) < set(SPLITS)
+
+
+def test_the_readme_example_runs() -> None:
+    """Logs of other frameworks can be scored with the functions as the README shows."""
+    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+    names: dict = {}
+    exec(re.search(r"```python\n(.*?)```", readme, re.DOTALL)[1], names)
+    assert names["forget_quality"](names["mine"], names["retrained"]).value == pytest.approx(1 / 3)
+    assert names["rouge_recall"](["in Paris"], ["He lives in Paris"], "rougeL").value == 0.5

@@ -119,7 +119,8 @@ def _reference_free(loaded: LoadedModel, topic: Topic, found: Pass, measurement:
         "exact_memorization": memorisation.exact_memorization(inside),
         "memorization_accuracy": memorisation.memorization_accuracy([trace.hits for trace in rows]),
         "extraction_likelihood": memorisation.extraction_likelihood(
-            *continuations(loaded, without_ends(loaded, encode_rows(loaded, forget, turns=turns))), N_GRAM),
+            *continuations(loaded, without_ends(loaded, encode_rows(loaded, forget, turns=turns)),
+                           [trace.greedy for trace in rows], cancelled), N_GRAM),
         "perplexity": Metric(measurement.perplexity) if measurement.perplexity is not None
         else unmeasured("The topic brings no running text."),
         "repetition": text.repetition(texts),

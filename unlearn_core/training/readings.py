@@ -13,7 +13,7 @@ from ..edits.attach import attached
 from ..edits.edit import Edit
 from ..edits.low_rank import LowRankEdit
 from ..errors import Stopped
-from ..generation import generate
+from ..generation import AnswerEnds, generate
 from ..methods.base import Context
 from ..models.loading import LoadedModel
 from ..models.prompts import end_ids
@@ -76,34 +76,64 @@ def extraction_likelihood(loaded: LoadedModel, rows: Sequence[Row], n: int) -> f
 
     Where a rest is shorter than `n`, its length takes the place of `n` (our reading).
     """
-    owners, found, rests = _continued(loaded, rows)
-    shares = [objectives.overlap(one, rest, min(n, len(rest))) for one, rest in zip(found, rests, strict=True)]
-    return float(objectives.row_mean(torch.tensor(shares), torch.tensor(owners, dtype=torch.long), len(rows)).mean())
-
-
-def continuations(
-    loaded: LoadedModel, rows: Sequence[Row]
-) -> tuple[list[list[Sequence[int]]], list[list[Sequence[int]]]]:
-    """For each row what the model greedily says after every of up to PREFIXES evenly spread prefixes of its answer, and what
-    the answer goes on with there, both as token ids."""
-    said: list[list[Sequence[int]]] = [[] for _ in rows]
-    rests: list[list[Sequence[int]]] = [[] for _ in rows]
-    for owner, one, rest in zip(*_continued(loaded, rows), strict=True):
-        said[owner].append(one)
-        rests[owner].append(rest)
-    return said, rests
-
-
-def _continued(
-    loaded: LoadedModel, rows: Sequence[Row]
-) -> tuple[list[int], list[Sequence[int]], list[Sequence[int]]]:
-    """Owner, greedy continuation and true rest of every prefix."""
     places = [(owner, row.start + at) for owner, row in enumerate(rows) for at in _spread(len(row.ids) - row.start)]
     rests = [rows[owner].ids[start:] for owner, start in places]
     prompts = [rows[owner].ids[: rows[owner].start] for owner, _ in places]
     begun = [rows[owner].ids[rows[owner].start : start] for owner, start in places]
     found = generate(loaded, prompts, [len(rest) for rest in rests], begun=begun)
-    return [owner for owner, _ in places], found, rests
+    shares = [objectives.overlap(one, rest, min(n, len(rest))) for one, rest in zip(found, rests, strict=True)]
+    owners = torch.tensor([owner for owner, _ in places], dtype=torch.long)
+    return float(objectives.row_mean(torch.tensor(shares), owners, len(rows)).mean())
+
+
+def continuations(
+    loaded: LoadedModel, rows: Sequence[Row], greedy: Sequence[Sequence[int]], cancelled: Cancelled = never
+) -> tuple[list[list[list[int]]], list[list[Sequence[int]]]]:
+    """For each row what the model greedily says after every of up to PREFIXES evenly spread prefixes of its answer, and what
+    the answer goes on with there, both as token ids.
+
+    `greedy`: the model's first choice at every answer token of the rows, from a teacher-forced pass. Up to the first of them
+    that is not the answer's own the continuation is the answer; only what follows is generated, once for all prefixes that
+    leave the answer there.
+    """
+    answers = [row.ids[row.start :] for row in rows]
+    places = [(owner, at) for owner, answer in enumerate(answers) for at in _spread(len(answer))]
+    leaves = {(owner, at): _leaves(answers[owner], greedy[owner], at) for owner, at in places}
+    left_at = {(owner, left) for (owner, _), left in leaves.items() if left is not None}
+    after = _after_leaving(loaded, rows, greedy, sorted(left_at), cancelled)
+    ends = AnswerEnds(loaded)
+    said: list[list[list[int]]] = [[] for _ in rows]
+    rests: list[list[Sequence[int]]] = [[] for _ in rows]
+    for owner, at in places:
+        left, answer = leaves[owner, at], answers[owner]
+        text = list(answer[at:]) if left is None else [*answer[at:left], greedy[owner][left], *after[owner, left]]
+        said[owner].append(text[: ends.within(text)])
+        rests[owner].append(answer[at:])
+    return said, rests
+
+
+def _leaves(answer: Sequence[int], greedy: Sequence[int], at: int) -> int | None:
+    """The first place from `at` on where the model's first choice is not the answer's token."""
+    return next((place for place in range(at, len(answer)) if greedy[place] != answer[place]), None)
+
+
+def _after_leaving(
+    loaded: LoadedModel, rows: Sequence[Row], greedy: Sequence[Sequence[int]], places: Sequence[tuple[int, int]],
+    cancelled: Cancelled,
+) -> dict[tuple[int, int], list[int]]:
+    """What follows the model's own token at each place (row, answer token), to the length of the answer."""
+    ends = AnswerEnds(loaded).ids
+    found: dict[tuple[int, int], list[int]] = {place: [] for place in places}
+    open_ = [(owner, at) for owner, at in places
+             if greedy[owner][at] not in ends and at + 1 < len(rows[owner].ids) - rows[owner].start]
+    tails = generate(
+        loaded,
+        [rows[owner].ids[: rows[owner].start] for owner, _ in open_],
+        [len(rows[owner].ids) - rows[owner].start - at - 1 for owner, at in open_],
+        cancelled=cancelled,
+        begun=[(*rows[owner].ids[rows[owner].start :][:at], greedy[owner][at]) for owner, at in open_],
+    )
+    return found | dict(zip(open_, tails, strict=True))
 
 
 def _spread(length: int) -> list[int]:
