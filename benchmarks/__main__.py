@@ -24,6 +24,7 @@ BENCHMARKS = {
     "memory": "Memory with an edit switched on, against the model alone",
     "spectrum": "SVD of a product from its factors, against a dense SVD",
     "start": "From the start of the process to the result",
+    "metrics": "All metrics against one teacher-forced pass and one generation pass",
     "steps": "Training steps against a bare loop of the same loss",
 }
 

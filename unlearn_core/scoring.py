@@ -50,6 +50,13 @@ class Trace:
     means: tuple[float, ...]
     deviations: tuple[float, ...]
 
+    def score(self) -> AnswerScore:
+        """The same answer as a whole."""
+        wrong = next((place for place, hit in enumerate(self.hits) if not hit), None)
+        if wrong is None:
+            return AnswerScore(sum(self.logprobs), True, len(self.hits), -1)
+        return AnswerScore(sum(self.logprobs), False, wrong, self.greedy[wrong])
+
 
 def answer_logprobs(loaded: LoadedModel, pairs: Sequence[Pair], cancelled: Cancelled = never,
                     on_batch: OnBatch | None = None) -> list[AnswerScore]:

@@ -14,7 +14,7 @@ from .edits.edit import Edit
 from .edits.kinds import load_edit
 from .edits.stack import stack
 from .errors import BadInput
-from .evaluation.examination import examine, plain
+from .evaluation.examination import examine, plain, read
 from .evaluation.measure import Measurement, live_sample, measure
 from .evaluation.references import floor, load_reference, reference_model
 from .evaluation.removal import outcome
@@ -128,13 +128,15 @@ class Workbench:
                  on_progress: OnProgress) -> dict[str, Any]:
         """Everything measured on a model, and on its edited self where there are edits; see `summary.scores`."""
         before, _ = self.originals.measurement(loaded, topic, cancelled, on_progress)
-        edit = stack(edits) if edits else None
-        after = measure(loaded, topic, edit, cancelled=cancelled, on_progress=on_progress) if edit is not None else None
+        reference, metrics = self._retrained(loaded, topic), {}
+        metrics["before"] = plain(examine(loaded, topic, before, None, reference, cancelled=cancelled))
+        after = None
+        if edits:
+            edit = stack(edits)
+            found = read(loaded, topic, edit, cancelled)
+            after = measure(loaded, topic, edit, cancelled=cancelled, on_progress=on_progress, known=found.scores())
+            metrics["after"] = plain(examine(loaded, topic, after, edit, reference, found, cancelled))
         body = scores(topic, load_reference(loaded.folder, topic), before, after)
-        reference = self._retrained(loaded, topic)
-        metrics = {"before": plain(examine(loaded, topic, before, None, reference, cancelled))}
-        if after is not None:
-            metrics["after"] = plain(examine(loaded, topic, after, edit, reference, cancelled))
         return finite(body | {"metrics": metrics, "relabelled": relabelled_splits(topic, after) if after else {},
                               "weights_hash": loaded.weights_hash})
 

@@ -15,7 +15,7 @@ from unlearn_core.config import SPLITS
 from unlearn_core.edits.attach import attached
 from unlearn_core.edits.low_rank import LowRankEdit
 from unlearn_core.evaluation import examination
-from unlearn_core.evaluation.examination import ABOUT, examine, plain
+from unlearn_core.evaluation.examination import ABOUT, examine, plain, read
 from unlearn_core.evaluation.gradients import gradient_norms
 from unlearn_core.evaluation.measure import measure
 from unlearn_core.generation import generate
@@ -89,7 +89,18 @@ def test_traces_add_up_to_the_scores_of_answers(taught: LoadedModel, tiny_topic:
     for trace, score in zip(answer_traces(taught, pairs), answer_logprobs(taught, pairs), strict=True):
         assert sum(trace.logprobs) == pytest.approx(score.logprob, abs=1e-4)
         assert all(trace.hits) == score.greedy_equal
+        assert replace(trace.score(), logprob=score.logprob) == score
     assert answer_traces(taught, [([1], [])])[0].logprobs == ()
+
+
+@pytest.mark.parametrize("which", ["taught", "tiny"])
+def test_measuring_with_a_pass_at_hand_finds_the_same(which: str, taught, tiny, compared: Topic) -> None:
+    """Nothing that the pass has scored is scored again, and every answer and judgement is the same."""
+    loaded = taught if which == "taught" else tiny
+    found, alone = measure(loaded, compared, known=read(loaded, compared).scores()), measure(loaded, compared)
+    for key, judged in alone.answers.items():
+        assert replace(found.answers[key], logprob=judged.logprob) == judged
+        assert found.answers[key].logprob == pytest.approx(judged.logprob, abs=1e-4)
 
 
 # gradients and states

@@ -57,5 +57,5 @@ def test_a_damaged_line_is_named(folder: Path) -> None:
     with pytest.raises(BadInput, match="line 5"):
         read_tofu(folder / "forget05.json")
     (folder / "retain_perturbed.json").write_text("{", encoding="utf-8")
-    with pytest.raises(BadInput, match="retain_perturbed.json, line 1"):
+    with pytest.raises(BadInput, match=r"retain_perturbed\.json, line 1"):
         read_tofu(folder / "forget05.json")

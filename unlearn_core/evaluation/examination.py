@@ -14,7 +14,7 @@ from ..edits.edit import Edit, Turn
 from ..models.loading import LoadedModel
 from ..models.passes import last_states
 from ..models.prompts import encode_answer, encode_prompt
-from ..scoring import Trace, answer_traces
+from ..scoring import AnswerScore, Trace, answer_traces
 from ..topics.topic import Question, Topic
 from ..training import continuations, encode_rows, without_ends
 from . import likelihood, membership, memorisation, text
@@ -55,43 +55,52 @@ ABOUT: dict[str, About] = {
 
 @dataclass(frozen=True)
 class Pass:
-    """What one teacher-forced pass found: each question's expected answer and its other plausible answers."""
+    """What one teacher-forced pass found, by prompt and answer: expected answers and other plausible ones."""
 
-    right: dict[str, Trace]
-    wrong: dict[str, tuple[Trace, ...]]
+    traces: dict[tuple[str, str], Trace]
 
     def rows(self, questions: Sequence[Question]) -> list[Trace]:
-        return [self.right[question.id] for question in questions]
+        """Of the expected answers."""
+        return [self.traces[question.prompt, question.answer] for question in questions]
+
+    def wrong(self, question: Question) -> list[Trace]:
+        return [self.traces[question.prompt, answer] for answer in question.near_misses]
+
+    def first_wrong(self, questions: Sequence[Question]) -> list[Trace]:
+        return [self.traces[question.prompt, question.near_misses[0]] for question in questions]
+
+    def scores(self) -> dict[tuple[str, str], AnswerScore]:
+        """The answers as wholes, which `measure` need not score again."""
+        return {pair: trace.score() for pair, trace in self.traces.items()}
 
 
-def read(loaded: LoadedModel, topic: Topic, turns: tuple[Turn, ...] = (), cancelled: Cancelled = never,
+def read(loaded: LoadedModel, topic: Topic, edit: Edit | None = None, cancelled: Cancelled = never,
          splits: Sequence[str] = ("forget", *KEPT)) -> Pass:
-    """One pass over the expected answers of all scored questions of `splits` and over their near-misses. Raises Stopped."""
-    questions = [question for split in splits for question in topic.scored(split)]
-    asked = [(question, answer) for question in questions for answer in (question.answer, *_wrong(question))]
-    pairs = [(encode_prompt(loaded.tokenizer, question.prompt, turns), encode_answer(loaded.tokenizer, answer))
-             for question, answer in asked]
-    traces = iter(answer_traces(loaded, pairs, cancelled))
-    right, wrong = {}, {}
-    for question in questions:
-        right[question.id] = next(traces)
-        wrong[question.id] = tuple(next(traces) for _ in _wrong(question))
-    return Pass(right, wrong)
+    """One pass, with `edit` on, over the expected answers of all scored questions of `splits` and over their near-misses.
+    Raises Stopped."""
+    turns = edit.turns(1.0) if edit is not None else ()
+    asked = list(dict.fromkeys((question.prompt, answer) for split in splits for question in topic.scored(split)
+                               for answer in (question.answer, *question.near_misses)))
+    pairs = [(encode_prompt(loaded.tokenizer, prompt, turns), encode_answer(loaded.tokenizer, answer))
+             for prompt, answer in asked]
+    with attached(loaded.model, edit):
+        return Pass(dict(zip(asked, answer_traces(loaded, pairs, cancelled), strict=True)))
 
 
 def examine(loaded: LoadedModel, topic: Topic, measurement: Measurement, edit: Edit | None = None,
-            reference: LoadedModel | None = None, cancelled: Cancelled = never) -> dict[str, Metric]:
+            reference: LoadedModel | None = None, found: Pass | None = None,
+            cancelled: Cancelled = never) -> dict[str, Metric]:
     """Every metric by name, of the model with `edit` on. Those of the forget set carry one item a scored forget question.
 
     `measurement`: this very model's answers (measure), whose greedy texts are used. `reference`: a model that never saw the
-    topic. Raises Stopped.
+    topic. `found`: the pass over this model with this edit, where it has been made. Raises Stopped.
     """
     turns = edit.turns(1.0) if edit is not None else ()
     forget = topic.scored("forget")
+    found = found or read(loaded, topic, edit, cancelled)
     with attached(loaded.model, edit):
-        found = read(loaded, topic, turns, cancelled)
         scores = _reference_free(loaded, topic, found, measurement, turns, cancelled)
-    beside = read(reference, topic, (), cancelled, ("forget",)) if reference is not None else None
+    beside = read(reference, topic, None, cancelled, ("forget",)) if reference is not None else None
     scores |= _against_reference(forget, found, beside)
     scores["privleak"] = membership.privleak(
         scores["mia_min_k"].value, _min_k(forget, beside).value if beside is not None else None)
@@ -132,15 +141,15 @@ def _membership(loaded: LoadedModel, forget: Sequence[Question], found: Pass, tu
                 cancelled: Cancelled) -> dict[str, Metric]:
     """Forget questions with their right answers against the same questions with another plausible answer (our reading of
     text that the model never saw)."""
-    known = [question for question in forget if found.wrong[question.id]]
-    members, others = found.rows(known), [found.wrong[question.id][0] for question in known]
+    known = [question for question in forget if question.near_misses]
+    members, others = found.rows(known), found.first_wrong(known)
     names = ("mia_loss", "mia_zlib", "mia_min_k", "mia_min_k_plus_plus", "mia_gradnorm", "mia_classifier")
     if not known:
         return dict.fromkeys(names, unmeasured(NO_OTHERS))
     scored = {
         "mia_loss": [membership.loss_scores(_logprobs(side)) for side in (members, others)],
         "mia_zlib": [membership.zlib_scores(_logprobs(side), answers) for side, answers in
-                     ((members, [q.answer for q in known]), (others, [_wrong(q)[0] for q in known]))],
+                     ((members, [q.answer for q in known]), (others, [q.near_misses[0] for q in known]))],
         "mia_min_k_plus_plus": [membership.min_k_plus_plus_scores(
             _logprobs(side), [t.means for t in side], [t.deviations for t in side]) for side in (members, others)],
     }
@@ -154,10 +163,10 @@ def _membership(loaded: LoadedModel, forget: Sequence[Question], found: Pass, tu
 
 
 def _min_k(forget: Sequence[Question], found: Pass) -> Metric:
-    known = [question for question in forget if found.wrong[question.id]]
+    known = [question for question in forget if question.near_misses]
     if not known:
         return unmeasured(NO_OTHERS)
-    sides = found.rows(known), [found.wrong[question.id][0] for question in known]
+    sides = found.rows(known), found.first_wrong(known)
     return membership.attack(*(membership.min_k_scores(_logprobs(side)) for side in sides)).auc
 
 
@@ -165,10 +174,10 @@ def _against_reference(forget: Sequence[Question], found: Pass, beside: Pass | N
     if beside is None:
         return dict.fromkeys(("forget_quality", "mia_reference"), unmeasured(NO_REFERENCE))
     ratios = [likelihood.truth_ratio_raw(*_sides(forget, one)) for one in (found, beside)]
-    known = [question for question in forget if found.wrong[question.id]]
+    known = [question for question in forget if question.near_misses]
     members, others = (
         membership.reference_scores(_logprobs(pick(found)), _logprobs(pick(beside)))
-        for pick in (lambda one: one.rows(known), lambda one: [one.wrong[q.id][0] for q in known])
+        for pick in (lambda one: one.rows(known), lambda one: one.first_wrong(known))
     )
     return {
         "forget_quality": likelihood.forget_quality(*ratios) if ratios[0] else unmeasured(NO_WRONG),
@@ -194,8 +203,8 @@ def _utility(topic: Topic, found: Pass, measurement: Measurement) -> Metric:
 
 def _sides(questions: Sequence[Question], found: Pass) -> tuple[list[float], list[list[float]]]:
     """Mean log-probability a token of the right answer and of each wrong one, of the questions that have wrong ones."""
-    known = [question.id for question in questions if found.wrong[question.id]]
-    return ([_mean(found.right[key]) for key in known], [[_mean(one) for one in found.wrong[key]] for key in known])
+    known = [question for question in questions if question.near_misses]
+    return ([_mean(one) for one in found.rows(known)], [[_mean(one) for one in found.wrong(q)] for q in known])
 
 
 def _mean(trace: Trace) -> float:
@@ -210,12 +219,8 @@ def _texts(measurement: Measurement, questions: Sequence[Question]) -> list[str]
     return [measurement.answers[question.id].answer for question in questions]
 
 
-def _wrong(question: Question) -> tuple[str, ...]:
-    return question.near_misses
-
-
 def _asked_wrongly(question: Question) -> Question:
-    return replace(question, answer=_wrong(question)[0], options=())
+    return replace(question, answer=question.near_misses[0], options=())
 
 
 def plain(metrics: Mapping[str, Metric]) -> dict[str, dict]:

@@ -24,6 +24,7 @@ from .judging import answered, known
 from .removal import CHANCE
 
 OnProgress = Callable[[int, int], None]
+Scores = Mapping[tuple[str, str], AnswerScore]  # by prompt and answer
 _SHORTEST = 24  # tokens that an answer may take at least
 _SPARE = 4  # tokens beyond the expected answer
 LIVE = {"forget": 24, "neighbor": 24, "retain": 24}
@@ -86,16 +87,17 @@ class Measurement:
 
 def measure(loaded: LoadedModel, topic: Topic, edit: Edit | None = None, strength: float = 1.0,
             questions: Sequence[Question] | None = None, cancelled: Cancelled = never,
-            on_progress: OnProgress | None = None) -> Measurement:
+            on_progress: OnProgress | None = None, known: Scores | None = None) -> Measurement:
     """Answer and judge every scored question (or those given) under the model, or under the edited model.
 
     Expected answers and options are teacher-forced first; where greedy agrees with the expected answer throughout,
-    that is the answer, and only the others are generated, from the token where they part. Raises Stopped.
+    that is the answer, and only the others are generated, from the token where they part. `known`: scores of (prompt,
+    answer) that a pass over this very model has given already. Raises Stopped.
     """
     chosen = [q for q in topic.questions if q.scored] if questions is None else list(questions)
     progress = on_progress or (lambda done, total: None)
     with attached(loaded.model, edit, strength):
-        sheet = _Sheet(loaded, chosen, topic.floors, edit.turns(strength) if edit is not None else ())
+        sheet = _Sheet(loaded, chosen, topic.floors, edit.turns(strength) if edit is not None else (), known)
         sheet.score(cancelled, progress)
         texts = _greedy_answers(loaded, sheet, cancelled, progress)
         value = None if questions is not None else perplexity(loaded, topic.texts, cancelled)
@@ -154,10 +156,10 @@ class _Sheet:
     """Encoded questions and the scores of their expected answers and options; equal pairs are scored once."""
 
     def __init__(self, loaded: LoadedModel, questions: list[Question], floors: Mapping[str, str],
-                 turns: tuple[Turn, ...] = ()) -> None:
+                 turns: tuple[Turn, ...] = (), known: Scores | None = None) -> None:
         self.questions, self._turns = questions, turns
         self._loaded, self._floors = loaded, floors
-        self._scores: dict[tuple[str, str], AnswerScore] = {}
+        self._scores: dict[tuple[str, str], AnswerScore] = dict(known or {})
 
     def prompt(self, question: Question) -> list[int]:
         return encode_prompt(self._loaded.tokenizer, question.prompt, self._turns)
@@ -167,14 +169,14 @@ class _Sheet:
 
     def score(self, cancelled: Cancelled, on_progress: OnProgress) -> None:
         """Teacher-force everything; progress counts questions, the expected answers being most of the work."""
-        wanted = list(dict.fromkeys(self._wanted()))
+        wanted = [pair for pair in dict.fromkeys(self._wanted()) if pair not in self._scores]
         pairs = [(encode_prompt(self._loaded.tokenizer, prompt, self._turns), encode_answer(self._loaded.tokenizer, text))
                  for prompt, text in wanted]
         check_length(self._loaded, max((len(prompt) + len(answer) for prompt, answer in pairs), default=1))
         total = len(self.questions)
         scores = answer_logprobs(self._loaded, pairs, cancelled,
                                  lambda done, all_: on_progress(min(total, done * total // (all_ + 1)), total))
-        self._scores = dict(zip(wanted, scores, strict=True))
+        self._scores |= dict(zip(wanted, scores, strict=True))
 
     def expected(self, question: Question) -> AnswerScore:
         return self._scores[question.prompt, question.answer]
