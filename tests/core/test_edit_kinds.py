@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,7 @@ from unlearn_core.edits.low_rank import LowRankEdit
 from unlearn_core.edits.prompt import PromptEdit
 from unlearn_core.edits.stack import StackedEdit, stack
 from unlearn_core.errors import BadInput
+from unlearn_core.evaluation.examination import examine
 from unlearn_core.evaluation.measure import measure
 from unlearn_core.generation import generate, stream_pair
 from unlearn_core.models.loading import LoadedModel, weights_hash
@@ -94,6 +97,19 @@ def test_scaling_is_the_strength(tiny: LoadedModel, maker) -> None:
         scores.append(token_scores(tiny, changed, QUESTION, strength))
     assert scores[0].edited == pytest.approx(scores[1].edited, abs=2e-3)
     assert scores[0].original == pytest.approx(scores[1].original, abs=1e-4)
+
+
+@every_kind
+def test_every_metric_can_be_measured_of_every_kind(tiny: LoadedModel, maker) -> None:
+    """With a value or a reason, none that is no number, and the weights untouched."""
+    edit, hashed = maker(tiny), weights_hash(tiny.model)
+    topic = make_topic()
+    topic = replace(topic, questions=tuple(replace(q, near_misses=("mauve",)) for q in topic.questions))
+    found = examine(tiny, topic, measure(tiny, topic, edit), edit)
+    assert all((metric.value is None) == bool(metric.reason) for metric in found.values())
+    assert all(metric.value is None or math.isfinite(metric.value) for metric in found.values())
+    assert found["probability"].value != examine(tiny, topic, measure(tiny, topic))["probability"].value
+    assert found["kl_to_original"].value > 0 and weights_hash(tiny.model) == hashed
 
 
 @every_kind

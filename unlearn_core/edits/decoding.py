@@ -41,6 +41,11 @@ class DecodingEdit(Edit):
         """Those of the reinforcing edit."""
         return self.reinforced.parameters
 
+    @property
+    def combines_rows(self) -> bool:
+        """Always: its logits are those of two rows."""
+        return True
+
     def scaled(self, strength: float) -> DecodingEdit:
         """The same with alpha times `strength`."""
         return replace(self, alpha=self.alpha * strength)

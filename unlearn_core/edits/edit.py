@@ -55,6 +55,11 @@ class Edit(ABC):
     def wraps(self, model: nn.Module, strength: float, rows: slice | None) -> list[Wrap]:
         """The forwards to wrap so that the chosen `rows` of a batch (None: all) see the edit."""
 
+    @property
+    def combines_rows(self) -> bool:
+        """Whether an answer comes out of several rows of the model put together, so that none of them is its own."""
+        return False
+
     def turns(self, strength: float = 1.0) -> tuple[Turn, ...]:
         """Questions and answers that stand before every question put to the edited model."""
         return ()

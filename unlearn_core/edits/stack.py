@@ -47,6 +47,11 @@ class StackedEdit(Edit):
         """Those of all parts."""
         return sum(part.parameters for part in self.parts)
 
+    @property
+    def combines_rows(self) -> bool:
+        """Whether any of them does."""
+        return any(part.combines_rows for part in self.parts)
+
     def scaled(self, strength: float) -> StackedEdit:
         """Every part times `strength`."""
         return replace(self, parts=tuple(part.scaled(strength) for part in self.parts))
@@ -59,7 +64,7 @@ class StackedEdit(Edit):
     def wraps(self, model: nn.Module, strength: float, rows: slice | None) -> list[Wrap]:
         """Those of all parts, the earliest innermost. Combined decoding puts the edited rows into the batch once more, behind the
         last; the other parts are then on from the first edited row to the end."""
-        widened = slice(rows.start, None) if rows is not None and any(isinstance(p, DecodingEdit) for p in self.parts) else rows
+        widened = slice(rows.start, None) if rows is not None and self.combines_rows else rows
         return [wrap for part in self.parts
                 for wrap in part.wraps(model, strength, rows if isinstance(part, DecodingEdit) else widened)]
 

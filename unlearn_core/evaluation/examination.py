@@ -28,6 +28,7 @@ N_GRAM = 3  # of the extraction likelihood: short answers have no ten tokens
 NO_WRONG = "The topic has no other plausible answers to compare with."
 NO_FORGET = "The topic has no forget question that is scored."
 NO_REFERENCE = "It compares with a model that never saw the topic, and none is at hand for this one."
+COMBINED = "Its answers come out of two rows put together, of which none is the answer's own."
 NO_OTHERS = "It needs answers of the same kind that the model never saw; the topic names none."
 
 _ROUGE = text.ABOUT["rouge_recall"]
@@ -78,7 +79,7 @@ def read(loaded: LoadedModel, topic: Topic, edit: Edit | None = None, cancelled:
          splits: Sequence[str] = ("forget", *KEPT)) -> Pass:
     """One pass, with `edit` on, over the expected answers of all scored questions of `splits` and over their near-misses.
     Raises Stopped."""
-    turns = edit.turns(1.0) if edit is not None else ()
+    turns = _turns(edit)
     asked = list(dict.fromkeys((question.prompt, answer) for split in splits for question in topic.scored(split)
                                for answer in (question.answer, *question.near_misses)))
     pairs = [(encode_prompt(loaded.tokenizer, prompt, turns), encode_answer(loaded.tokenizer, answer))
@@ -95,11 +96,10 @@ def examine(loaded: LoadedModel, topic: Topic, measurement: Measurement, edit: E
     `measurement`: this very model's answers (measure), whose greedy texts are used. `reference`: a model that never saw the
     topic. `found`: the pass over this model with this edit, where it has been made. Raises Stopped.
     """
-    turns = edit.turns(1.0) if edit is not None else ()
     forget = topic.scored("forget")
     found = found or read(loaded, topic, edit, cancelled)
     with attached(loaded.model, edit):
-        scores = _reference_free(loaded, topic, found, measurement, turns, cancelled)
+        scores = _reference_free(loaded, topic, found, measurement, edit, cancelled)
     beside = read(reference, topic, None, cancelled, ("forget",)) if reference is not None else None
     scores |= _against_reference(forget, found, beside)
     scores["privleak"] = membership.privleak(
@@ -110,9 +110,10 @@ def examine(loaded: LoadedModel, topic: Topic, measurement: Measurement, edit: E
     return scores
 
 
-def _reference_free(loaded: LoadedModel, topic: Topic, found: Pass, measurement: Measurement, turns: tuple[Turn, ...],
+def _reference_free(loaded: LoadedModel, topic: Topic, found: Pass, measurement: Measurement, edit: Edit | None,
                     cancelled: Cancelled) -> dict[str, Metric]:
-    forget = topic.scored("forget")
+    """With the edit attached."""
+    forget, turns = topic.scored("forget"), _turns(edit)
     rows = found.rows(forget)
     inside = [trace.hits[:-1] if len(trace.hits) > 1 else trace.hits for trace in rows]  # without the end token
     texts, expected = _texts(measurement, forget), [question.answer for question in forget]
@@ -134,16 +135,15 @@ def _reference_free(loaded: LoadedModel, topic: Topic, found: Pass, measurement:
         else unmeasured("The topic brings no running text."),
         "repetition": text.repetition(texts),
     }
-    return scores | _membership(loaded, forget, found, turns, cancelled)
+    return scores | _membership(forget, found) | _inside(loaded, forget, edit, cancelled)
 
 
-def _membership(loaded: LoadedModel, forget: Sequence[Question], found: Pass, turns: tuple[Turn, ...],
-                cancelled: Cancelled) -> dict[str, Metric]:
+def _membership(forget: Sequence[Question], found: Pass) -> dict[str, Metric]:
     """Forget questions with their right answers against the same questions with another plausible answer (our reading of
     text that the model never saw)."""
     known = [question for question in forget if question.near_misses]
     members, others = found.rows(known), found.first_wrong(known)
-    names = ("mia_loss", "mia_zlib", "mia_min_k", "mia_min_k_plus_plus", "mia_gradnorm", "mia_classifier")
+    names = ("mia_loss", "mia_zlib", "mia_min_k", "mia_min_k_plus_plus")
     if not known:
         return dict.fromkeys(names, unmeasured(NO_OTHERS))
     scored = {
@@ -153,13 +153,25 @@ def _membership(loaded: LoadedModel, forget: Sequence[Question], found: Pass, tu
         "mia_min_k_plus_plus": [membership.min_k_plus_plus_scores(
             _logprobs(side), [t.means for t in side], [t.deviations for t in side]) for side in (members, others)],
     }
-    rows = [encode_rows(loaded, side, turns=turns) for side in (known, [_asked_wrongly(q) for q in known])]
-    pairs = [[(row.ids[:row.start], row.ids[row.start:]) for row in side] for side in rows]
-    scored["mia_gradnorm"] = [membership.gradnorm_scores(gradient_norms(loaded, side, cancelled)) for side in pairs]
-    scores = {name: membership.attack(*sides).auc for name, sides in scored.items()} | {"mia_min_k": _min_k(forget, found)}
-    states = [last_states(loaded, *zip(*side, strict=True)) for side in pairs]
-    scores["mia_classifier"] = membership.classifier_auc(*(side.cpu().numpy() for side in states))
-    return scores
+    return {name: membership.attack(*sides).auc for name, sides in scored.items()} | {"mia_min_k": _min_k(forget, found)}
+
+
+def _inside(loaded: LoadedModel, forget: Sequence[Question], edit: Edit | None, cancelled: Cancelled) -> dict[str, Metric]:
+    """The attacks that look into the model, with the edit attached: by the gradient's norm and by the last hidden state."""
+    known = [question for question in forget if question.near_misses]
+    reason = NO_OTHERS if not known else COMBINED if edit is not None and edit.combines_rows else None
+    if reason:
+        return dict.fromkeys(("mia_gradnorm", "mia_classifier"), unmeasured(reason))
+    wrong = [replace(question, answer=question.near_misses[0], options=()) for question in known]
+    pairs = [[(row.ids[:row.start], row.ids[row.start:]) for row in encode_rows(loaded, side, turns=_turns(edit))]
+             for side in (known, wrong)]
+    norms = (membership.gradnorm_scores(gradient_norms(loaded, side, cancelled)) for side in pairs)
+    states = (last_states(loaded, *zip(*side, strict=True)).cpu().numpy() for side in pairs)
+    return {"mia_gradnorm": membership.attack(*norms).auc, "mia_classifier": membership.classifier_auc(*states)}
+
+
+def _turns(edit: Edit | None) -> tuple[Turn, ...]:
+    return edit.turns(1.0) if edit is not None else ()
 
 
 def _min_k(forget: Sequence[Question], found: Pass) -> Metric:
@@ -217,10 +229,6 @@ def _logprobs(traces: Sequence[Trace]) -> list[tuple[float, ...]]:
 
 def _texts(measurement: Measurement, questions: Sequence[Question]) -> list[str]:
     return [measurement.answers[question.id].answer for question in questions]
-
-
-def _asked_wrongly(question: Question) -> Question:
-    return replace(question, answer=question.near_misses[0], options=())
 
 
 def plain(metrics: Mapping[str, Metric]) -> dict[str, dict]:
