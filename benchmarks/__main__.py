@@ -41,7 +41,8 @@ def with_result(text: str, place: str, name: str, body: str) -> str:
     sections = dict(re.findall(r"^## (.+)\n((?:(?!## ).*\n?)*)", text, re.MULTILINE))
     parts = dict(re.findall(r"^### (.+)\n((?:(?!### ).*\n?)*)", sections.get(place, ""), re.MULTILINE))
     parts[BENCHMARKS[name]] = f"\n`python -m benchmarks.{name}`\n\n{body}\n"
-    ordered = [f"### {title}\n\n{parts[title].strip()}\n" for title in BENCHMARKS.values() if title in parts]
+    titles = dict.fromkeys([*BENCHMARKS.values(), *parts])  # what was added by hand comes last
+    ordered = [f"### {title}\n\n{parts[title].strip()}\n" for title in titles if title in parts]
     sections[place] = "\n".join(ordered)
     return TITLE + "".join(f"\n## {title}\n\n{section.strip()}\n" for title, section in sections.items())
 
