@@ -26,7 +26,6 @@ from .metric import About, Metric, unmeasured
 KEPT = ("neighbor", "retain", "general")
 N_GRAM = 3  # of the extraction likelihood: short answers have no ten tokens
 NO_WRONG = "The topic has no other plausible answers to compare with."
-NO_FORGET = "The topic has no forget question that is scored."
 NO_REFERENCE = "It compares with a model that never saw the topic, and none is at hand for this one."
 COMBINED = "Its answers come out of two rows put together, of which none is the answer's own."
 NO_OTHERS = "It needs answers of the same kind that the model never saw; the topic names none."
