@@ -1,4 +1,4 @@
-"""The headless command: run | list | evaluate | race. The same engine as the page; standard output is for results only."""
+"""The headless command: run, list, evaluate, race, sequence, audit. The engine of the page; standard output is for results."""
 
 from __future__ import annotations
 
@@ -21,12 +21,28 @@ from pydantic import ValidationError  # noqa: E402
 
 from . import race, sequence  # noqa: E402
 from .allocator import keep_freed_memory  # noqa: E402
-from .config import BUDGET, DEFAULTS, MODES, SPLITS, RaceConfig, RunConfig, SequenceConfig  # noqa: E402
+from .audit import card, find_attack  # noqa: E402
+from .audit import catalogue as attacks  # noqa: E402
+from .audit.engine import Audit, planned, record_audit  # noqa: E402
+from .config import BUDGET, DEFAULTS, MODES, SPLITS, AuditConfig, RaceConfig, RunConfig, SequenceConfig  # noqa: E402
 from .errors import BadInput, LetheError, Stopped, Unavailable  # noqa: E402
-from .events import Event, Failed, Finished, LaneBegun, LaneEnded, Notice, Phase, Progress, RequestBegun  # noqa: E402
+from .events import (  # noqa: E402
+    AttackBegun,
+    AttackEnded,
+    Event,
+    Failed,
+    Finished,
+    LaneBegun,
+    LaneEnded,
+    Notice,
+    Phase,
+    Progress,
+    RequestBegun,
+)
 from .methods import catalogue as methods  # noqa: E402
+from .methods import find_method  # noqa: E402
 from .models.catalogue import DEMO, models  # noqa: E402
-from .preflight import check_model, edit_file, model_folder, refuse  # noqa: E402
+from .preflight import check_model, edit_file, model_folder, own_settings, refuse  # noqa: E402
 from .sequence.series import allowed, plan_of  # noqa: E402
 from .store import RunRecord, Store  # noqa: E402
 from .topics.catalogue import completed, find_topic, topics  # noqa: E402
@@ -165,6 +181,10 @@ class Report:
             self._line(f"          --- request {event.index} of {event.count}: {event.title} ---")
         elif isinstance(event, LaneEnded):
             self._line(f"{at:6.1f} s  {event.row['method']}: {event.row['status']}")
+        elif isinstance(event, AttackBegun) and not event.kept:
+            self._line(f"{at:6.1f} s  {event.index}/{event.count}  {event.attack}, {event.subject}")
+        elif isinstance(event, AttackEnded):
+            self._line(f"          {event.row['sentence']}")
         elif isinstance(event, Finished):
             self._line(f"{at:6.1f} s  {event.status}")
 
@@ -231,9 +251,32 @@ def _race_request(options: argparse.Namespace) -> RaceConfig:
     race.budget_of(options.mode, options.budget)
     names = tuple(name.strip() for name in options.methods.split(",") if name.strip())
     first = _request(options, names[0] if names else "unlearn", {})
-    settings = race.own_settings([_setting(text) for text in options.set])
+    settings = own_settings([_setting(text) for text in options.set], "method", "unlearn.steps=30", find_method)
     return RaceConfig(model=first.model, topic=first.topic, methods=names, settings=settings, mode=options.mode,
                       budget=options.budget, seed=first.seed, device=first.device, dtype=first.dtype)
+
+
+# --- audit ----------------------------------------------------------------------------------------------------------
+
+def _audit(options: argparse.Namespace, stop: threading.Event) -> tuple[int, Any, str]:
+    store = Store(options.runs_dir)
+    names = tuple(name.strip() for name in options.attacks.split(",") if name.strip())
+    if not 0 <= options.seed < 2**31:
+        raise BadInput(f"--seed cannot be {options.seed}:", "It should be from 0 to 2147483647.", "Leave it out for the default.")
+    settings = own_settings([_setting(text) for text in options.set], "attack", "hints.shown=4", find_attack)
+    config = AuditConfig(run=store.find(options.run).run_id, attacks=names, settings=settings, seed=options.seed)
+    planned(config, store)
+    folder = store.create_audit(config)
+    try:
+        end = record_audit(Audit(config, folder, store, STARTED, stop.is_set), _bench(store, options), Report().show)
+    except OSError as error:
+        raise LetheError("The audit could not be written.", f"{folder.path}: {error.strerror}.", "Free some space.") from error
+    finally:
+        folder.close()
+    if isinstance(end, Failed):
+        print(end.trace, end="", file=sys.stderr)
+        raise (LetheError if end.trace else BadInput)(end.what, end.why, end.remedy)
+    return STOPPED if end.status == "stopped" else DONE, end.summary, card.table(end.summary)
 
 
 # --- sequence -------------------------------------------------------------------------------------------------------
@@ -284,7 +327,8 @@ def _list(options: argparse.Namespace, stop: threading.Event) -> tuple[int, Any,
     store = Store(options.runs_dir)
     if options.what == "topics":
         check_model(options.model)
-    found = {"methods": methods, "models": models, "runs": lambda: [_run_entry(record) for record in store.runs()],
+    found = {"methods": methods, "attacks": attacks, "models": models,
+             "runs": lambda: [_run_entry(record) for record in store.runs()],
              "sequences": lambda: [_sequence_entry(body) for body in store.sequences()],
              "topics": lambda: topics(model_folder(options.model), store.uploads)}[options.what]()
     lines = [f"{entry['name']:28}  {entry['title']}\n{'':28}  {entry['summary']}" for entry in found]
@@ -336,7 +380,7 @@ def _bench(store: Store, options: argparse.Namespace) -> Workbench:
 
 def _parser() -> Parser:
     parser = Parser(prog="python -m unlearn_core", description="Unlearn a topic, measure it, look at it.")
-    commands = parser.add_subparsers(title="commands", required=True, metavar="run | list | evaluate | race | sequence")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="run | list | evaluate | race | sequence | audit")
     run = commands.add_parser("run", help="unlearn a topic and measure before and after")
     _add_model(run)
     run.add_argument("--method", default="unlearn", help="a method's name (see list methods)")
@@ -344,7 +388,7 @@ def _parser() -> Parser:
     run.add_argument("--seed", type=int, default=0, help="seeds the method only")
     run.set_defaults(command=_run)
     listing = commands.add_parser("list", help="list what there is")
-    listing.add_argument("what", choices=("methods", "topics", "models", "runs", "sequences"))
+    listing.add_argument("what", choices=("methods", "attacks", "topics", "models", "runs", "sequences"))
     listing.add_argument("--model", default=DEMO, help="whose topics")
     listing.set_defaults(command=_list)
     evaluate = commands.add_parser("evaluate", help="measure a model, or a run's edit on it, on a topic")
@@ -352,6 +396,7 @@ def _parser() -> Parser:
     evaluate.set_defaults(command=_evaluate)
     _add_race(commands.add_parser("race", help="several methods on one topic, one after another"))
     _add_sequence(commands.add_parser("sequence", help="requests to unlearn, one after another, and undo of any"))
+    _add_audit(commands.add_parser("audit", help="attack a run's result: does what was forgotten come back?"))
     for command in commands.choices.values():
         command.add_argument("--runs-dir", type=Path, default=Path(RUNS_DIR), help="where runs are kept")
         command.add_argument("--json", action="store_true", help="print one JSON document")
@@ -366,6 +411,15 @@ def _add_race(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--set", action="append", default=[], metavar="METHOD.KEY=VALUE", help="a setting of a method")
     parser.add_argument("--seed", type=int, default=0, help="seeds the methods only")
     parser.set_defaults(command=_race, edit=[])
+
+
+def _add_audit(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="RUN", help="a run's id, the beginning of one, or its folder")
+    parser.add_argument("--attacks", default="", metavar="A,B,C", help="which attacks, all by default (see list attacks)")
+    parser.add_argument("--set", action="append", default=[], metavar="ATTACK.KEY=VALUE", help="a setting of an attack")
+    parser.add_argument("--seed", type=int, default=0, help="seeds the attacks, and the halves of the forget set")
+    parser.add_argument("--trust-remote-code", action="store_true", help="run Python code that a model brings")
+    parser.set_defaults(command=_audit)
 
 
 def _add_sequence(parser: argparse.ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""What one run, race or sequence is asked to do, as frozen plain data. Imports no torch; does not know whether a method exists."""
+"""What one run, race, sequence or audit is asked to do, as frozen plain data. Imports no torch and knows no method."""
 
 from __future__ import annotations
 
@@ -137,6 +137,32 @@ class SequenceConfig(BaseModel):
         parts.append(f"--seed {self.seed}")
         parts += [f"--device {self.device}"] if self.device != "auto" else []
         parts += [f"--dtype {self.dtype}"] if self.dtype != "auto" else []
+        return " ".join(parts)
+
+
+class AuditConfig(BaseModel):
+    """Everything that determines an audit of one run's result. `attacks` empty: all that there are; `settings` by attack."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    run: str = Field(..., description="the run that is put to the test, by its id")
+    attacks: tuple[str, ...] = Field((), description="which attacks, in order")
+    settings: dict[str, dict[str, Any]] = Field(default_factory=dict, description="settings that differ from defaults")
+    seed: int = Field(0, ge=0, le=2**31 - 1, description="seeds the attacks, and the halves of the forget set")
+
+    def digest(self) -> str:
+        """Eight hexadecimal digits: the same request has the same digest."""
+        return _digest(self)
+
+    def command(self) -> str:
+        """The headless command that repeats this audit."""
+        import shlex
+
+        parts = [f"python -m unlearn_core audit {shlex.quote(self.run)}"]
+        parts += [f"--attacks {','.join(self.attacks)}"] if self.attacks else []
+        parts += [f"--set {shlex.quote(f'{attack}.{key}={_plain(value)}')}"
+                  for attack, settings in sorted(self.settings.items()) for key, value in sorted(settings.items())]
+        parts.append(f"--seed {self.seed}")
         return " ".join(parts)
 
 

@@ -1,6 +1,6 @@
 """The contract between engine and interface: every event that a run can emit, one frozen dataclass each.
 
-All fields are JSON-plain. A run, or a race of several, is a list of these; exactly one terminal event (`Finished` or
+All fields are JSON-plain. A run, a race of several or an audit of one is a list of these; exactly one terminal event (`Finished` or
 `Failed`), always last. Knows nothing of models, files or pages.
 """
 
@@ -239,6 +239,51 @@ class RequestBegun:
 
 
 @dataclass(frozen=True, slots=True)
+class AuditStarted:
+    """First event of an audit. `config` is AuditConfig as a dict; `run_id` is the run that is put to the test. `attacks`:
+    every attack that takes part, in order, as `Attack.describe` gives it without its settings' schema. `subjects`: which models
+    are attacked ("original" | "unlearned" | "reference")."""
+
+    audit_id: str
+    run_id: str
+    config: dict[str, Any]
+    started_at: str  # ISO 8601, UTC
+    attacks: list[dict[str, Any]]
+    subjects: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class AttackBegun:
+    """An attack's turn on one of the models has come; progress that follows is its own. `index` counts from 1 to `count` over
+    all attacks and models. `kept`: what it found is known from an earlier audit."""
+
+    attack: str
+    subject: str
+    index: int
+    count: int
+    kept: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AttackPoint:
+    """One place of an attack's curve on one model: `knowledge` is the share of judged items that came out at `x`. `series`
+    tells curves of one attack apart, "" where it has but one."""
+
+    attack: str
+    subject: str
+    series: str
+    x: float
+    knowledge: float
+
+
+@dataclass(frozen=True, slots=True)
+class AttackEnded:
+    """An attack has been carried out on every model. `row` is its row of the robustness card."""
+
+    row: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Notice:
     """A sentence for the reader: a limit, a choice, a warning."""
 
@@ -282,6 +327,10 @@ Event = (
     | LaneBegun
     | LaneEnded
     | RequestBegun
+    | AuditStarted
+    | AttackBegun
+    | AttackPoint
+    | AttackEnded
     | Notice
     | Finished
     | Failed
@@ -292,7 +341,7 @@ _KINDS = {kind.__name__: kind for kind in Event.__args__}
 
 def encode(event: Event, at: float) -> str:
     """One JSON line; `at` is seconds since the run started. Non-finite numbers become null."""
-    body = {"event": type(event).__name__, "at": round(at, 3)} | _finite(dataclasses.asdict(event))
+    body = {"event": type(event).__name__, "at": round(at, 3)} | finite(dataclasses.asdict(event))
     return json.dumps(body, ensure_ascii=False, allow_nan=False)
 
 
@@ -308,11 +357,12 @@ def decode(line: str) -> tuple[Event, float] | None:
         return None
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """The same data with null for every number that JSON cannot say."""
     if isinstance(value, float):
         return value if value == value and abs(value) != float("inf") else None
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: finite(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     return value

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from . import methods
 from .config import RunConfig
@@ -35,6 +36,21 @@ def refuse(config: RunConfig, store: Store, passing: tuple[type[BadInput], ...] 
     for error in problems(config, store).values():
         if not isinstance(error, passing):
             raise error
+
+
+def own_settings(pairs: Sequence[tuple[str, Any]], kind: str, example: str,
+                 find: Callable[[str], Any]) -> dict[str, dict[str, Any]]:
+    """("name.key", value) pairs as settings by name, where there are several of a `kind` ("method", "attack") that `find` knows.
+    `example` is a setting of one. Raises BadInput."""
+    own: dict[str, dict[str, Any]] = {}
+    for key, value in pairs:
+        name, dot, setting = key.partition(".")
+        if not dot or not setting:
+            raise BadInput(f"--set {key} is not understood.", f"Here a setting is written {kind}.key=value.",
+                           f"As in --set {example}.", field="settings")
+        find(name)
+        own.setdefault(name, {})[setting] = value
+    return own
 
 
 def method_problem(config: RunConfig) -> BadInput | None:

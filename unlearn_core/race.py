@@ -66,19 +66,6 @@ def lanes(config: RaceConfig) -> list[RunConfig]:
     return [config.run(name) for name in chosen]
 
 
-def own_settings(pairs: Sequence[tuple[str, Any]]) -> dict[str, dict[str, Any]]:
-    """("method.key", value) pairs as settings by method. Raises BadInput."""
-    own: dict[str, dict[str, Any]] = {}
-    for key, value in pairs:
-        name, dot, setting = key.partition(".")
-        if not dot or not setting:
-            raise BadInput(f"--set {key} is not understood.", "In a race a setting is written method.key=value.",
-                           "As in --set unlearn.steps=30.", field="settings")
-        find_method(name)
-        own.setdefault(name, {})[setting] = value
-    return own
-
-
 def field_of(config: RaceConfig, store: Store) -> tuple[list[RunConfig], dict[str, BadInput]]:
     """Who takes part, and why the others cannot, by method. Raises BadInput where the race as a whole cannot be."""
     budget_of(config.mode, config.budget)

@@ -14,7 +14,9 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from . import methods
-from .config import RaceConfig, RunConfig, SequenceConfig
+from .audit import catalogue as attacks
+from .audit.engine import Audit, planned
+from .config import AuditConfig, RaceConfig, RunConfig, SequenceConfig
 from .errors import BadInput, LetheError, Stopped
 from .events import TERMINAL, Answer, Event, Failed, Progress, TokenScores
 from .models.catalogue import DEMO, models
@@ -33,17 +35,19 @@ HEARTBEAT = 1.0  # seconds
 LOGS_KEPT = 8  # finished runs whose events stay in memory
 PREVIEW_ROWS = 6
 Folder = RunFolder | SequenceFolder
+Work = Race | Series | Audit
 _NO_EDIT = {"running": ("It is still at work: the edit comes near its end.", "Ask when it is done, or open another run in Runs."),
             "done": ("It left the model as it was.", "Open another run in Runs.")}  # fmt: skip
+_AN = {"run": "Another", "audit": "An"}
 _ENDED_EARLY = ("It ended before there was one.", "Run it again, or open another run in Runs.")
 
 
 class Busy(LetheError):
-    """Something of that kind (run, race or sequence) is in progress. `run_id` is its id, `since` when it started (ISO 8601,
+    """Something of that kind (run, race, sequence or audit) is in progress. `run_id` is its id, `since` when it started (ISO 8601,
     UTC)."""
 
     def __init__(self, run_id: str, since: str, kind: str = "run") -> None:
-        super().__init__(f"{'Another' if kind == 'run' else 'A'} {kind} is in progress.",
+        super().__init__(f"{_AN.get(kind, 'A')} {kind} is in progress.",
                          f"{run_id} has been running since {since}.", "Watch it, stop it, or wait for its end.")
         self.run_id, self.since, self.kind = run_id, since, kind
 
@@ -57,7 +61,7 @@ class Runner:
         self._waiting: list[Task] = []
         self._current: Task | None = None
         self._run: tuple[Folder, Task] | None = None
-        self._series: Race | Series | None = None  # where what is in progress is one: several runs, one after another
+        self._series: Work | None = None  # where what is in progress is more than a run: several of them, or an audit
         self._logs: OrderedDict[str, RunLog] = OrderedDict()
         self._worker: threading.Thread | None = None
         self._bench: Workbench | None = None  # the worker's own
@@ -65,8 +69,8 @@ class Runner:
     # --- before a run -------------------------------------------------------------------------------------------------
 
     def catalogue(self, model: str = DEMO) -> dict[str, list[dict[str, Any]]]:
-        """Plain data on all methods and models, and on the topics of `model`."""
-        return {"methods": methods.catalogue(), "models": models(),
+        """Plain data on all methods, attacks and models, and on the topics of `model`."""
+        return {"methods": methods.catalogue(), "attacks": attacks(), "models": models(),
                 "topics": topics(model_folder(model), self.store.uploads)}
 
     def check(self, config: RunConfig) -> dict[str, str]:
@@ -202,7 +206,7 @@ class Runner:
             if self._run is not None and self._run[1] is task:
                 self._run = self._series = None
 
-    # --- races and sequences ------------------------------------------------------------------------------------------
+    # --- races, sequences and audits ------------------------------------------------------------------------------------------
 
     def unable(self, config: RaceConfig) -> dict[str, str]:
         """Why a method of a race cannot run, by method; {} where all can. Raises BadInput where the race itself cannot be."""
@@ -224,7 +228,7 @@ class Runner:
         return self._start_series(lambda: self.store.create_sequence(plan.name(config.method)),
                                   lambda folder: Series(config, plan, folder, self.store, time.monotonic()))
 
-    def _start_series(self, create: Callable[[], Folder], make: Callable[[Any], Race | Series]) -> str:
+    def _start_series(self, create: Callable[[], Folder], make: Callable[[Any], Work]) -> str:
         with self._changed:
             folder, log = self._begin(create)
             series = make(folder)
@@ -234,8 +238,15 @@ class Runner:
         self._submit(task)
         return folder.run_id
 
+    def start_audit(self, config: AuditConfig) -> str:
+        """Begin an audit of a run's result and return its id. Raises BadInput, and Busy as `start` does."""
+        planned(config, self.store)
+        return self._start_series(lambda: self.store.create_audit(config),
+                                  lambda folder: Audit(config, folder, self.store, time.monotonic()))
+
     def stop_series(self, series_id: str) -> None:
-        """Ask a race or a sequence to stop: the run whose turn it is ends within a step, and no other begins."""
+        """Ask a race, a sequence or an audit to stop: the run or attack whose turn it is ends within a step, and no other
+        begins."""
         run = self._run
         if run is not None and run[0].run_id == series_id:
             run[1].cancelled.set()
@@ -247,6 +258,10 @@ class Runner:
     def sequencing(self) -> str | None:
         """The id of the sequence in progress."""
         return self._going_on("sequence")
+
+    def auditing(self) -> str | None:
+        """The id of the audit in progress."""
+        return self._going_on("audit")
 
     def _going_on(self, kind: str) -> str | None:
         series = self._series
@@ -260,6 +275,14 @@ class Runner:
         else:
             yield from self._follow_log(log, every)
 
+    def follow_audit(self, audit_id: str, every: float = 0.25) -> Iterator[list[Entry]]:
+        """What happens in an audit, as `follow` gives it of a run."""
+        log = self._logs.get(audit_id)
+        if log is None:
+            yield from self._follow_files(lambda: self.store.audit(audit_id).status, lambda: self.store.audit_events(audit_id))
+        else:
+            yield from self._follow_log(log, every)
+
     def follow_sequence(self, sequence_id: str, every: float = 0.25) -> Iterator[list[Entry]]:
         """What happens in a sequence, as `follow` gives it of a run; of another process's only that it goes on. Its table
         is in the store and grows with every request."""
@@ -269,7 +292,7 @@ class Runner:
         else:
             yield from self._follow_log(log, every)
 
-    def _carry_out_series(self, bench: Workbench, task: Task, series: Race | Series, log: RunLog) -> None:
+    def _carry_out_series(self, bench: Workbench, task: Task, series: Work, log: RunLog) -> None:
         def publish(event: Event, at: float) -> None:
             if isinstance(event, TERMINAL):
                 self._forget_run(task)

@@ -14,7 +14,7 @@ from typing import IO, Any
 
 from pydantic import ValidationError
 
-from .config import RaceConfig, RunConfig
+from .config import AuditConfig, RaceConfig, RunConfig
 from .errors import BadInput, did_you_mean
 from .events import TERMINAL, Event, decode, encode
 from .locks import is_locked, locked
@@ -27,7 +27,7 @@ RECORDED = "recorded"
 DEMO_RUN = Path(__file__).parent.parent / "assets" / "demo_run"
 CONFIG, EVENTS, EDIT, SUMMARY, ABOUT, LOCK = (
     "config.json", "events.jsonl", "edit.safetensors", "summary.json", "about.json", "lock")
-TRASH, KEPT, TOPICS, RACES = ".trash", ".kept", "topics", "races"
+TRASH, KEPT, TOPICS, RACES, AUDITS = ".trash", ".kept", "topics", "races", "audits"
 SEQUENCES, SEQUENCE = "sequences", "sequence.json"
 DOWNLOADS = "downloads"  # no dot: the page serves no hidden files
 MAX_TITLE, MAX_NOTE = 120, 2_000  # characters
@@ -73,10 +73,22 @@ class RaceRecord:
     path: Path
 
 
-class RunFolder:
-    """The folder of a run, or of a race, in progress. It is locked while this object lives: the lock dies with the process."""
+@dataclass(frozen=True, slots=True)
+class AuditRecord:
+    """One audit as listed; its fields are as in `RunRecord`. `summary` holds the rows of the robustness card."""
 
-    def __init__(self, path: Path, config: RunConfig | RaceConfig) -> None:
+    audit_id: str
+    config: AuditConfig
+    status: str
+    started_at: str
+    summary: dict[str, Any] | None
+    path: Path
+
+
+class RunFolder:
+    """The folder of a run, a race or an audit in progress. It is locked while this object lives: the lock dies with the process."""
+
+    def __init__(self, path: Path, config: RunConfig | RaceConfig | AuditConfig) -> None:
         self.path, self.run_id, self.config = path, path.name, config
         self.started_at = datetime.now(UTC).isoformat(timespec="seconds")
         self._lock = locked(path / LOCK)
@@ -177,10 +189,10 @@ class Store:
 
     def create(self, config: RunConfig) -> RunFolder:
         """A new, locked folder <date>-<topic>-<digest>; raises BadInput where the runs folder cannot be written."""
-        return self._create(self.root, config, "")
+        return self._create(self.root, config, slug(Path(config.topic).stem))
 
-    def _create(self, parent: Path, config: RunConfig | RaceConfig, kind: str) -> RunFolder:
-        name = f"{datetime.now(UTC):%Y-%m-%d}-{kind}{slug(Path(config.topic).stem)}-{config.digest()}"
+    def _create(self, parent: Path, config: RunConfig | RaceConfig | AuditConfig, about: str) -> RunFolder:
+        name = f"{datetime.now(UTC):%Y-%m-%d}-{about}-{config.digest()}"
         try:
             parent.mkdir(parents=True, exist_ok=True)
             return RunFolder(_new_folder(parent, name), config)
@@ -314,7 +326,7 @@ class Store:
 
     def create_race(self, config: RaceConfig) -> RunFolder:
         """A new, locked folder for what happens in a race; its runs have folders of their own. Raises BadInput."""
-        return self._create(self.root / RACES, config, "race-")
+        return self._create(self.root / RACES, config, f"race-{slug(Path(config.topic).stem)}")
 
     def races(self) -> list[RaceRecord]:
         """Every race that opens, newest first."""
@@ -333,6 +345,31 @@ class Store:
     def race_events(self, race_id: str) -> list[tuple[Event, float]]:
         """All events of a race, as `events` gives those of a run."""
         return list(read_events(self.race(race_id).path))
+
+    # --- audits -------------------------------------------------------------------------------------------------------
+
+    def create_audit(self, config: AuditConfig) -> RunFolder:
+        """A new, locked folder for what happens in an audit. Raises BadInput."""
+        return self._create(self.root / AUDITS, config, f"audit-{slug(config.run)}"[:80])
+
+    def audits(self, run_id: str | None = None) -> list[AuditRecord]:
+        """Every audit that opens, of one run where it is named, newest first."""
+        folder = self.root / AUDITS
+        paths = [path for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
+        records = [record for path in paths if (record := _audit_record(path)) is not None]
+        found = [record for record in records if run_id in (None, record.config.run)]
+        return sorted(found, key=lambda record: (record.started_at, record.audit_id), reverse=True)
+
+    def audit(self, audit_id: str) -> AuditRecord:
+        """The audit with that id; raises BadInput where there is none."""
+        record = _audit_record(self.root / AUDITS / audit_id) if _plain(audit_id) else None
+        if record is None:
+            raise BadInput(f"There is no audit '{shorten(audit_id)}'.", "", "Pick one of those that are listed.", field="audit")
+        return record
+
+    def audit_events(self, audit_id: str) -> list[tuple[Event, float]]:
+        """All events of an audit, as `events` gives those of a run."""
+        return list(read_events(self.audit(audit_id).path))
 
     # --- topics and what is kept --------------------------------------------------------------------------------------
 
@@ -415,6 +452,16 @@ def _race_record(path: Path) -> RaceRecord | None:
     body, config = asked
     summary, status = _standing(path)
     return RaceRecord(path.name, config, status, str(body.get("started_at", "")), summary, path)
+
+
+def _audit_record(path: Path) -> AuditRecord | None:
+    """The audit in a folder, None where it is not one."""
+    asked = _asked(path, AuditConfig)
+    if asked is None:
+        return None
+    body, config = asked
+    summary, status = _standing(path)
+    return AuditRecord(path.name, config, status, str(body.get("started_at", "")), summary, path)
 
 
 def _asked(path: Path, kind: type) -> tuple[dict[str, Any], Any] | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +10,7 @@ from .evaluation.intervals import paired_interval
 from .evaluation.measure import Measurement, SplitScore
 from .evaluation.references import Reference, floor, topic_hash
 from .evaluation.removal import CHANCE, relabelled, removed
+from .events import finite
 from .topics.topic import Topic
 from .version import code_version
 
@@ -74,15 +74,6 @@ def scores(topic: Topic | None, reference: Reference | None, before: Measurement
 def relabelled_splits(topic: Topic, after: Measurement) -> dict[str, bool]:
     """For every split judged by forced choice, whether its answers were swapped rather than forgotten."""
     return {split: _relabelled(topic, split, after) for split in topic.splits() if topic.floors.get(split) == CHANCE}
-
-
-def finite(value: Any) -> Any:
-    """The same data with null for every number that JSON cannot say."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {key: finite(item) for key, item in value.items()}
-    return [finite(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def _accuracy(topic: Topic, split: str, reference: Reference | None, before: Measurement | None,

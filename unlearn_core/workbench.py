@@ -18,7 +18,7 @@ from .evaluation.examination import examine, plain, read
 from .evaluation.measure import Measurement, live_sample, measure
 from .evaluation.references import floor, load_reference, reference_model
 from .evaluation.removal import outcome
-from .events import Answer, TokenScores
+from .events import Answer, TokenScores, finite
 from .generation import PairChunk, stream_pair
 from .models.loading import LoadedModel, load
 from .models.prompts import encode_prompt
@@ -26,7 +26,7 @@ from .originals import Originals
 from .preflight import edit_file, model_folder
 from .scoring import token_scores
 from .store import RunRecord, Store
-from .summary import finite, relabelled_splits, scores
+from .summary import relabelled_splits, scores
 from .topics.catalogue import completed, find_topic
 from .topics.topic import Question, Topic
 
@@ -44,6 +44,7 @@ class Workbench:
         disable_progress_bar()  # the library's own bar would run through our lines
         self.places: dict[tuple[str, str, str], str] = {}
         self._model: tuple[tuple[str, ...], LoadedModel] | None = None
+        self._reference: tuple[tuple[str, ...], LoadedModel] | None = None
         self._edit: tuple[tuple[Path, int], Edit] | None = None
 
     def load(self, spec: str, device: str = "auto", dtype: str = "auto") -> LoadedModel:
@@ -57,7 +58,7 @@ class Workbench:
 
     def drop(self) -> None:
         """Let the model go, for instance after a failure that may have left something on it."""
-        self._model = None
+        self._model = self._reference = None
         gc.collect()
 
     def of(self, record: RunRecord) -> tuple[LoadedModel, Edit]:
@@ -128,7 +129,7 @@ class Workbench:
                  on_progress: OnProgress) -> dict[str, Any]:
         """Everything measured on a model, and on its edited self where there are edits; see `summary.scores`."""
         before, _ = self.originals.measurement(loaded, topic, cancelled, on_progress)
-        reference, metrics = self._retrained(loaded, topic), {}
+        reference, metrics = self.reference(loaded, topic), {}
         metrics["before"] = plain(examine(loaded, topic, before, None, reference, cancelled=cancelled))
         after = None
         if edits:
@@ -140,10 +141,17 @@ class Workbench:
         return finite(body | {"metrics": metrics, "relabelled": relabelled_splits(topic, after) if after else {},
                               "weights_hash": loaded.weights_hash})
 
-    def _retrained(self, loaded: LoadedModel, topic: Topic) -> LoadedModel | None:
-        """The model that never saw this topic, where its weights lie beside the model's own."""
+    def reference(self, loaded: LoadedModel, topic: Topic) -> LoadedModel | None:
+        """The model that never saw this topic, where its weights lie beside the model's own; the last one is held."""
         folder = reference_model(loaded.folder, topic)
-        return load(str(folder), loaded.device.type, "auto", self._trust) if folder is not None else None
+        if folder is None:
+            return None
+        key = str(folder), str(loaded.device), str(loaded.dtype), _stamp(folder)
+        if self._reference is None or self._reference[0] != key:
+            self._reference = None
+            dtype = str(loaded.dtype).removeprefix("torch.")
+            self._reference = key, load(str(folder), loaded.device.type, dtype, self._trust)
+        return self._reference[1]
 
 
 def accuracies(measurement: Measurement, topic: Topic, folder: Path | None) -> dict[str, dict[str, Any]]:

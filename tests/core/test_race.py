@@ -41,6 +41,7 @@ from unlearn_core.events import (
 )
 from unlearn_core.methods import METHODS, Context, Method, Snapshot, Stage, find_method, settings_of
 from unlearn_core.models.loading import LoadedModel
+from unlearn_core.preflight import own_settings
 from unlearn_core.runner import Busy, Runner
 from unlearn_core.store import Store
 from unlearn_core.topics.topic import Topic
@@ -63,7 +64,8 @@ def test_all_methods_take_part_where_none_is_named() -> None:
 
 
 def test_a_setting_reaches_its_own_method_alone() -> None:
-    configs = lanes("task-vector", "unlearn", settings=race.own_settings([("unlearn.steps", 3), ("task-vector.scale", 2.0)]))
+    pairs = [("unlearn.steps", 3), ("task-vector.scale", 2.0)]
+    configs = lanes("task-vector", "unlearn", settings=own_settings(pairs, "method", "unlearn.steps=30", find_method))
     assert [(config.method, config.settings) for config in configs] == [
         ("task-vector", {"scale": 2.0}), ("unlearn", {"steps": 3})]
 
@@ -75,7 +77,7 @@ def test_a_setting_reaches_its_own_method_alone() -> None:
 ])
 def test_a_name_that_cannot_be_meant_is_refused(names: list[str], settings: list, word: str) -> None:
     with pytest.raises(BadInput) as caught:
-        lanes(*names, settings=race.own_settings(settings))
+        lanes(*names, settings=own_settings(settings, "method", "unlearn.steps=30", find_method))
     assert word in str(caught.value)
 
 

@@ -6,7 +6,7 @@ import re
 from importlib import import_module
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from ..errors import BadInput, did_you_mean
 from .base import Context, Method, MethodConfig, Snapshot, Stage
@@ -19,6 +19,7 @@ __all__ = [
     "Snapshot",
     "Stage",
     "catalogue",
+    "checked",
     "find_method",
     "settings_of",
 ]
@@ -76,20 +77,21 @@ def find_method(name: str) -> Method:
 
 def settings_of(method: Method, settings: dict[str, Any]) -> MethodConfig:
     """The method's checked settings; raises BadInput with one sentence for the first field that does not fit."""
+    return checked("method", method.name, method.config, settings)
+
+
+def checked(kind: str, owner: str, config: type[BaseModel], settings: dict[str, Any]) -> Any:
+    """Settings as an instance of `config`, whose owner is a method (or an attack) of that name. Raises BadInput."""
     try:
-        return method.config(**settings)
+        return config(**settings)
     except ValidationError as error:
         fault = error.errors()[0]
         name = str(fault["loc"][0]) if fault["loc"] else "settings"
         if fault["type"] == "extra_forbidden":
-            raise BadInput(
-                f"The method '{method.name}' has no setting '{name}'.",
-                "",
-                did_you_mean(name, list(method.config.model_fields)),
-                field=name,
-            ) from error
+            known = did_you_mean(name, list(config.model_fields)) if config.model_fields else "It has none."
+            raise BadInput(f"The {kind} '{owner}' has no setting '{name}'.", "", known, field=name) from error
         limit = _PLAIN.get(fault["type"]) or fault["msg"].replace("Input should be", "It should be")
-        default = method.config.model_fields[name].default if name in method.config.model_fields else None
+        default = config.model_fields[name].default if name in config.model_fields else None
         raise BadInput(
             f"The setting '{name}' {_put(fault['input'])}.",
             f"{limit}.",
