@@ -17,6 +17,11 @@ __all__ = ["ATTACKS", "FAMILIES", "Attack", "AttackConfig", "catalogue", "find_a
 
 ATTACKS: dict[str, str] = {  # by family, in the order of attack.FAMILIES
     "plain": "asking:PLAIN",
+    "relearn-forget": "relearning:FORGET",
+    "relearn-shapes": "relearning:SHAPES",
+    "relearn-neighbor": "relearning:NEIGHBOR",
+    "relearn-unrelated": "relearning:UNRELATED",
+    "relearn-task": "relearning:TASK",
 }
 
 
