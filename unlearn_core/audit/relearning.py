@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 MOST_QUESTIONS = 240  # that the attacker trains on
 LOOKS = (0.1, 0.25, 0.5, 1.0)  # when the held half is asked, as shares of the steps
+FEW = 0.05  # a word in no larger share of prompts says what they are about
 _WORD = re.compile(r"\w+")
 _SOUNDS = ("ba", "dor", "fel", "gim", "kun", "lor", "mis", "nap", "rud", "sil", "tov", "wex")
 DEFAULT_RATES = {"full": (1e-4, 3e-4, 1e-3), "lora": (1e-3, 3e-3, 1e-2)}
@@ -73,38 +74,52 @@ def forget_half(brief: Brief) -> list[Question]:
 
 
 def same_shapes(brief: Brief) -> list[Question]:
-    """The sentences of that half about something else: words that only forget questions have give way to words that only few
-    other questions have, and answers to answers of other questions (Yoon et al. 2026, arXiv 2602.03379)."""
+    """The sentences of that half about something else (Yoon et al. 2026, arXiv 2602.03379): names, numbers and rare words that
+    only forget questions have give way to such words of other questions, and answers to other answers as long as they are,
+    those of neighbours where there are any (our reading)."""
     known = forget_half(brief)
     others = [question for question in brief.topic.questions if question.split in ("neighbor", "retain") and question.given]
     generator = random.Random(f"shapes {brief.seed}")
     counterpart = _counterparts([q.prompt for q in known], [q.prompt for q in others], generator)
-    answers = sorted({question.answer for question in others})
+    answers = sorted({q.answer for q in others if q.split == "neighbor"} or {q.answer for q in others})
     if not counterpart or not answers:
         return []
     generator.shuffle(answers)
+    alike: dict[int, list[str]] = {}
+    for answer in answers:
+        alike.setdefault(len(answer.split()), []).append(answer)
     facts: dict[tuple[str, str], str] = {}  # one new answer for every fact
     for question in known:
-        facts.setdefault((question.entity, question.answer), answers[len(facts) % len(answers)])
-    return [replace(question, prompt=_WORD.sub(lambda word: counterpart.get(word.group(), word.group()), question.prompt),
-                    answer=facts[question.entity, question.answer], options=(), near_misses=()) for question in known]
+        pool = alike.get(len(question.answer.split()), answers)
+        facts.setdefault(_fact(question), pool[len(facts) % len(pool)])
+    changed = [replace(question, prompt=_WORD.sub(lambda word: counterpart.get(word.group(), word.group()), question.prompt),
+                       answer=facts[_fact(question)], options=(), near_misses=()) for question in known]
+    return [new for new, old in zip(changed, known, strict=True) if new.prompt != old.prompt]
+
+
+def _fact(question: Question) -> tuple[str, str]:
+    return question.entity or question.prompt, question.answer
 
 
 def _counterparts(own: Sequence[str], others: Sequence[str], generator: random.Random) -> dict[str, str]:
-    """For every word of `own` that `others` do not have, a word of theirs that few of them have, with a capital where it has."""
-    first, second = ([set(_WORD.findall(text)) for text in texts] for texts in (own, others))
-    counts = Counter(word for words in second for word in words)
-    mine = {word for words in first for word in words}
-    rare = sorted(word for word, count in counts.items() if count <= max(1, 0.05 * len(second)) and word not in mine)
-    pools = {capital: [word for word in rare if word[0].isupper() == capital] for capital in (True, False)}
+    """For every name, number and rare word of `own` that `others` do not have, such a word of theirs."""
+    mine, theirs = (Counter(word for text in texts for word in set(_WORD.findall(text))) for texts in (own, others))
+
+    def kind(word: str) -> str:
+        return "number" if word[0].isdigit() else "name" if word[0].isupper() else "word"
+
+    def says_what(word: str, counts: Counter, texts: Sequence[str]) -> bool:
+        """Whether it says what a text is about, rather than how it is put."""
+        return kind(word) != "word" or counts[word] <= max(1, FEW * len(texts))
+
+    pools: dict[str, list[str]] = {}
+    for word in sorted(theirs):
+        if word not in mine and says_what(word, theirs, others):
+            pools.setdefault(kind(word), []).append(word)
     for pool in pools.values():
         generator.shuffle(pool)
-    found: dict[str, str] = {}
-    for word in sorted(mine - set(counts)):
-        pool = pools[word[0].isupper()] or rare
-        if pool:
-            found[word] = pool[len(found) % len(pool)]
-    return found
+    asked = [word for word in sorted(mine) if word not in theirs and says_what(word, mine, own) and kind(word) in pools]
+    return {word: pools[kind(word)][place % len(pools[kind(word)])] for place, word in enumerate(asked)}
 
 
 def neighbors(brief: Brief) -> list[Question]:
@@ -225,7 +240,7 @@ SHAPES = _attack(
     "relearn-shapes", "Relearning the sentences",
     "Trains on the same sentence shapes about something else: it wakes the form of the answers, without any forgotten fact.",
     "After training on the same sentence shapes about something else", "Yoon et al. 2026, arXiv 2602.03379", same_shapes,
-    "No given question to keep has words of its own to put in their place.")
+    "Its questions have no names or rare words, or those to keep have none that could take their place.")
 NEIGHBOR = _attack(
     "relearn-neighbor", "Relearning the neighbours", "Trains on given neighbours, which are like the topic but harmless.",
     "After training on the neighbours", "Łucki et al. 2024, arXiv 2409.18025", neighbors, "The topic has no given neighbours.")
