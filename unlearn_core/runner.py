@@ -10,6 +10,7 @@ import threading
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -347,11 +348,10 @@ class Runner:
             else:
                 chunk, place = item
                 speed = chunk.tokens / chunk.seconds if chunk.seconds > 0 else 0.0
-                done = chunk.original_done and chunk.edited_done
-                last = AskUpdate(chunk.original, chunk.edited, done, None, speed, place, task.token)
+                last = AskUpdate(chunk.original, chunk.edited, chunk.done, None, speed, place, task.token, chunk.reference)
             yield last
         if not last.done:
-            yield AskUpdate(last.original, last.edited, True, None, last.tokens_per_second, last.device, task.token)
+            yield replace(last, done=True, waiting=None)
 
     def stop_ask(self, token: str) -> None:
         """Stop the answer with that token; nothing happens where it has ended."""
