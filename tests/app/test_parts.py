@@ -261,6 +261,7 @@ class _Update:
     waiting: int | None = None
     tokens_per_second: float = 0.0
     device: str = ""
+    reference: str | None = None
 
 
 def test_answers_show_both_sides_escaped_and_what_is_waited_for():

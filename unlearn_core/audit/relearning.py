@@ -103,23 +103,28 @@ def _fact(question: Question) -> tuple[str, str]:
 
 def _counterparts(own: Sequence[str], others: Sequence[str], generator: random.Random) -> dict[str, str]:
     """For every name, number and rare word of `own` that `others` do not have, such a word of theirs."""
-    mine, theirs = (Counter(word for text in texts for word in set(_WORD.findall(text))) for texts in (own, others))
-
-    def kind(word: str) -> str:
-        return "number" if word[0].isdigit() else "name" if word[0].isupper() else "word"
-
-    def says_what(word: str, counts: Counter, texts: Sequence[str]) -> bool:
-        """Whether it says what a text is about, rather than how it is put."""
-        return kind(word) != "word" or counts[word] <= max(1, FEW * len(texts))
-
+    mine, theirs = _telling(own), _telling(others)
     pools: dict[str, list[str]] = {}
-    for word in sorted(theirs):
-        if word not in mine and says_what(word, theirs, others):
-            pools.setdefault(kind(word), []).append(word)
+    for word in sorted(theirs - {word for text in own for word in _WORD.findall(text)}):
+        pools.setdefault(_kind(word), []).append(word)
     for pool in pools.values():
         generator.shuffle(pool)
-    asked = [word for word in sorted(mine) if word not in theirs and says_what(word, mine, own) and kind(word) in pools]
-    return {word: pools[kind(word)][place % len(pools[kind(word)])] for place, word in enumerate(asked)}
+    asked = sorted(word for word in mine - {word for text in others for word in _WORD.findall(text)} if _kind(word) in pools)
+    return {word: pools[_kind(word)][place % len(pools[_kind(word)])] for place, word in enumerate(asked)}
+
+
+def _telling(texts: Sequence[str]) -> set[str]:
+    """The words that say what a text is about, rather than how it is put: numbers, and what few texts have; of names those too
+    that many have, unless many begin with them."""
+    split = [_WORD.findall(text) for text in texts]
+    counts, openers = Counter(word for words in split for word in set(words)), Counter(words[0] for words in split if words)
+    few = max(1, FEW * len(texts))
+    return {word for word, count in counts.items()
+            if count <= few or _kind(word) == "number" or (_kind(word) == "name" and openers[word] <= few)}
+
+
+def _kind(word: str) -> str:
+    return "number" if word[0].isdigit() else "name" if word[0].isupper() else "word"
 
 
 def neighbors(brief: Brief) -> list[Question]:
