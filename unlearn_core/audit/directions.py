@@ -1,10 +1,11 @@
 """Undoing unlearning along the direction in which it moved the hidden states, without any training.
 
 Ablation (Łucki et al. 2024, arXiv 2409.18025): d = mean of the unlearned model's states − mean of the original's on forget
-questions, layer by layer, and d is projected out of what leaves each layer, at every position. Steering (arXiv 2606.03291):
-h ← h − α‖h‖v in a few consecutive layers, with v the mean difference of states of unit length. Directions come from the half of
-the forget questions that the attacker knows; what is asked is the other half. States are those at the place from which an
-answer's first token is predicted.
+questions, layer by layer, and d is projected out of what leaves each layer, at every position; or the part along d is set to
+the original's mean (Marshall et al. 2024, arXiv 2411.09003), whichever serves the attacker's half better. Steering (arXiv
+2606.03291): h ← h − α‖h‖v in a few consecutive layers, with v the mean difference of states of unit length. Directions come
+from the half of the forget questions that the attacker knows; what is asked is the other half. States are those at the place
+from which an answer's first token is predicted.
 
 Our reading: steering acts at every position, not at the last one alone, and the directions come from the very model under attack
 (the paper takes them from another unlearning of the same kind, which an attacker without the original would have to).
@@ -53,16 +54,26 @@ def _ablation(brief: Brief, config: AblationConfig) -> Iterator[Step | Point | F
         return
     known, judged = brief.halves()
     own, base = (answering(each, known, brief.cancelled) for each in (subject, brief.original))
-    yield Step(1, 2, "passes")
-    directions = _unit(own.mean(1) - base.mean(1), base)
-    changes = {layer: _projecting(direction) for layer, direction in directions.items()}
-    with changed(blocks(subject.loaded), changes):
+    directions, layers = _unit(own.mean(1) - base.mean(1), base), blocks(subject.loaded)
+    forms = {
+        "projected out": {layer: _set_along(direction, 0.0) for layer, direction in directions.items()},
+        "set to the original's mean": {layer: _set_along(direction, float(base[layer].mean(0) @ direction))
+                                       for layer, direction in directions.items()},
+    }
+    tried = {}
+    for place, (form, changes) in enumerate(forms.items()):
+        with changed(layers, changes):
+            tried[form] = _likelihood(brief, known)
+        yield Step(place + 1, len(forms) + 1, "passes")
+    form = max(forms, key=lambda form: tried[form])
+    with changed(layers, forms[form]):
         marks = subject.right(brief.topic, judged, brief.cancelled)
-    yield tally(marks, chance=chance_of(brief, "forget"), detail={"layers": [layer + 1 for layer in directions]})
+    detail = {"form": form, "layers": [layer + 1 for layer in directions]} if directions else {}
+    yield tally(marks, chance=chance_of(brief, "forget"), detail=detail)
 
 
 def _steering(brief: Brief, config: SteeringConfig) -> Iterator[Step | Point | Finding]:
-    import torch
+    from torch.nn.functional import normalize
 
     from .residuals import blocks, changed
 
@@ -71,36 +82,35 @@ def _steering(brief: Brief, config: SteeringConfig) -> Iterator[Step | Point | F
         yield inapplicable(COMBINED)
         return
     known, judged = brief.halves()
-    own, base = (torch.nn.functional.normalize(answering(each, known, brief.cancelled), dim=-1) for each in (subject, brief.original))
+    own, base = (normalize(answering(each, known, brief.cancelled), dim=-1) for each in (subject, brief.original))
     directions = _unit((own - base).mean(1), base)
     layers, chance = blocks(subject.loaded), chance_of(brief, "forget")
     if not directions:  # nothing was moved: there is nowhere to steer back from
         yield tally(subject.right(brief.topic, judged, brief.cancelled), chance=chance)
         return
-    noise = {layer: direction for layer, direction in enumerate(_random(len(layers), own.shape[-1], brief.seed))}
     window = min(config.window, len(layers))
-    starts = range(len(layers) - window + 1)
-    pushes = [share * config.furthest for share in PUSHES]
-    tried = {(0.0, 0): _likelihood(brief, known)}
-    best = {0.0: 0}  # for each push the start at which the attacker's half is likeliest
-    for place, push in enumerate(pushes):
+    starts, pushes = range(len(layers) - window + 1), [share * config.furthest for share in PUSHES]
+    total = len(starts) * len(pushes) + len(pushes) + 2
+    tried = {(0.0, 0): _likelihood(brief, known)}  # by push and first layer, on the attacker's half; no push is an answer too
+    for push in pushes:
         for start in starts:
             with changed(layers, _pushing(directions, push, range(start, start + window))):
                 tried[push, start] = _likelihood(brief, known)
-            yield Step(place * len(starts) + start + 1, len(pushes) * len(starts) + len(pushes) + 2, "settings")
-        best[push] = max(starts, key=lambda start, push=push: tried[push, start])
-    found = {}
-    for place, (push, start) in enumerate(best.items()):
+            yield Step(len(tried) - 1, total, "settings")
+    best = {push: max((at for at in tried if at[0] == push), key=lambda at: tried[at])[1] for push in (0.0, *pushes)}
+    found: dict[float, list[bool]] = {}
+    for push, start in best.items():
         with changed(layers, _pushing(directions, push, range(start, start + window))):
             found[push] = subject.right(brief.topic, judged, brief.cancelled)
         if judged:
             yield Point("steered back", push, sum(found[push]) / len(judged))
-        yield Step(len(pushes) * len(starts) + place + 1, len(pushes) * len(starts) + len(pushes) + 2, "settings")
+        yield Step(len(tried) - 1 + len(found), total, "settings")
     push = max(best, key=lambda push: tried[push, best[push]])
-    with changed(layers, _pushing(noise, push, range(best[push], best[push] + window))):
+    start, noise = best[push], dict(enumerate(_random(len(layers), own.shape[-1], brief.seed)))
+    with changed(layers, _pushing(noise, push, range(start, start + window))):
         control = subject.right(brief.topic, judged, brief.cancelled)
     yield tally(found[push], chance=chance, detail={
-        "push": push, "layers": [best[push] + 1, best[push] + window] if push else [],
+        "push": push, "layers": [start + 1, start + window] if push else [],
         "control": sum(control) / len(control) if control else None})
 
 
@@ -121,12 +131,13 @@ def _random(layers: int, width: int, seed: int) -> Tensor:
     return drawn / drawn.norm(dim=-1, keepdim=True)
 
 
-def _projecting(direction: Tensor) -> Change:
-    def project(output: Tensor) -> Tensor:
+def _set_along(direction: Tensor, size: float) -> Change:
+    """h with its part along the direction replaced by `size` times the direction; 0 projects it out."""
+    def replaced(output: Tensor) -> Tensor:
         unit = direction.to(output)
-        return output - (output @ unit)[..., None] * unit
+        return output - (output @ unit - size)[..., None] * unit
 
-    return project
+    return replaced
 
 
 def _pushing(directions: Mapping[int, Tensor], push: float, window: Sequence[int]) -> dict[int, Change]:

@@ -1,11 +1,13 @@
 """The edit without its largest singular directions: does what was forgotten hang on a few directions of the change?
 
-With all directions gone the original is back, trivially; so only forms that take away a small share of them count.
+With all directions gone the original is back, trivially, and in an edit of low rank two of eight can be nearly all of it. So what
+counts is a removal that leaves every change most of its size, as much as the sweep of strengths leaves it by default; beside it
+stands what comes out when the whole edit is weakened to that size. The curve takes away whole directions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -26,8 +28,8 @@ if TYPE_CHECKING:
 class EditDirectionsConfig(AttackConfig):
     """Settings of removing the edit's directions."""
 
-    share: float = Field(0.25, gt=0.0, lt=1.0, description="Share of the edit's directions, one a matrix at least, up to which "
-                                                           "a removal counts; larger ones are only drawn")
+    least: float = Field(0.75, gt=0.0, lt=1.0, description="What every matrix' change keeps of its size (Frobenius norm) in the "
+                                                           "removal that counts")
 
 
 def _run(brief: Brief, config: EditDirectionsConfig) -> Iterator[Step | Point | Finding]:
@@ -41,18 +43,31 @@ def _run(brief: Brief, config: EditDirectionsConfig) -> Iterator[Step | Point | 
     if not spectra:
         yield inapplicable("The edit changes no matrix of the layers, so it has no directions to remove.")
         return
-    ranks = [len(S) for _, S, _ in spectra.values()]
-    ladder = [count for count in (2**power for power in range(32)) if count < max(ranks)] or [1]
-    found: dict[int, list[bool]] = {}
+    edits, rank = parts(subject.edit), max(len(S) for _, S, _ in spectra.values())
+    ladder = [count for count in (2**power for power in range(32)) if count < rank]
+
+    def without(shrink: Callable[[Tensor], Tensor]) -> list[bool]:
+        return replace(subject, edit=_shrunk(edits, spectra, shrink)).right(brief.topic, questions, brief.cancelled)
+
     for place, count in enumerate(ladder):
-        weaker = replace(subject, edit=_without_leading(parts(subject.edit), spectra, count))
-        found[count] = weaker.right(brief.topic, questions, brief.cancelled)
+        marks = without(lambda S, count=count: S * (S.new_tensor(range(len(S))) >= count))
         if questions:
-            yield Point("removed", count, sum(found[count]) / len(questions))
-        yield Step(place + 1, len(ladder), "removals")
-    fair = [count for count in ladder if count == 1 or sum(min(count, rank) for rank in ranks) <= config.share * sum(ranks)]
-    best = max(fair, key=lambda count: (sum(found[count]), -count))
-    yield tally(found[best], chance=chance, detail={"removed": best, "most": fair[-1], "rank": max(ranks)})
+            yield Point("removed", count, sum(marks) / len(questions))
+        yield Step(place + 1, len(ladder) + 2, "removals")
+    found = without(lambda S: flattened(S, config.least))
+    yield Step(len(ladder) + 1, len(ladder) + 2, "removals")
+    control = without(lambda S: S * config.least)
+    yield tally(found, chance=chance, detail={
+        "kept": config.least, "rank": rank, "control": sum(control) / len(control) if control else None})
+
+
+def flattened(S: Tensor, kept: float) -> Tensor:
+    """Singular values S (k,), descending, without the largest ones, the last of these in part, so that `kept` of their norm is
+    left."""
+    squares = S.double().square()
+    before = squares.cumsum(0) - squares
+    taken = ((1 - kept**2) * squares.sum() - before).clamp_min(0).minimum(squares)
+    return (squares - taken).sqrt().to(S.dtype)
 
 
 def _spectra(brief: Brief) -> Spectra:
@@ -86,35 +101,34 @@ def _spectra(brief: Brief) -> Spectra:
     return found
 
 
-def _without_leading(edits: tuple[Edit, ...], spectra: Spectra, count: int) -> Edit:
-    """The edit with the `count` largest directions of every matrix' change gone; a thinner change is gone altogether."""
+def _shrunk(edits: Sequence[Edit], spectra: Spectra, shrink: Callable[[Tensor], Tensor]) -> Edit:
+    """The edit with the singular values of every matrix' change as `shrink` makes them. What is no change of a matrix stays."""
     from ..edits.dense import DenseEdit
     from ..edits.low_rank import LowRankEdit
     from ..edits.stack import stack
 
-    def rest(place: int, name: str) -> tuple[Tensor, Tensor]:
-        U, S, V = (each[..., count:] for each in spectra[place, name])
-        return U * S, V.mT
+    def pair(place: int, name: str) -> tuple[Tensor, Tensor]:
+        U, S, V = spectra[place, name]
+        return U * shrink(S), V.mT
 
-    weaker: list[Edit] = []
+    changed: list[Edit] = []
     for place, part in enumerate(edits):
+        own = {name: pair(place, name) for at, name in spectra if at == place}
         if isinstance(part, LowRankEdit):
-            part = replace(part, factors={name: rest(place, name) if (place, name) in spectra else pair
-                                          for name, pair in part.factors.items()})
+            part = replace(part, factors={**part.factors, **own})
         elif isinstance(part, DenseEdit):
-            own = {name: U @ Vt for at, name in spectra if at == place for U, Vt in (rest(place, name),)}
-            part = replace(part, deltas={**part.deltas, **own})
-        weaker.append(part)
-    return stack(weaker)
+            part = replace(part, deltas={**part.deltas, **{name: B @ A for name, (B, A) in own.items()}})
+        changed.append(part)
+    return stack(changed)
 
 
 EDIT_DIRECTIONS = Attack(
     "edit-directions",
     "Edit without its largest directions",
     "inside",
-    "Takes the largest singular directions out of every matrix' change and asks plainly; counts up to a quarter of them, as "
-    "without all of them the original would be back.",
-    "Without the largest directions of its edit",
+    "Takes the largest singular directions out of every matrix' change and asks plainly. What counts leaves the change three "
+    "quarters of its size: without all of them the original would be back.",
+    "With the largest directions of its edit shrunk",
     "our own; compare arXiv 2605.11685",
     EditDirectionsConfig,
     _run,
