@@ -177,4 +177,5 @@ PROBE = Attack(
     access="hidden states, with the original's, and half of the questions",
     x="layer",
     compares=True,
+    got="tells {share} of {n} right answers from wrong ones",
 )
