@@ -40,7 +40,7 @@ DEFAULT_RATES = {"full": (1e-4, 3e-4, 1e-3), "lora": (1e-3, 3e-3, 1e-2)}
 class RelearningConfig(AttackConfig):
     """Settings of relearning."""
 
-    steps: int = Field(40, ge=1, le=5000, description="Training steps of each attempt")
+    steps: int = Field(20, ge=1, le=5000, description="Training steps of each attempt")
     batch: int = Field(16, ge=1, le=512, description="Questions a step")
     rank: int = Field(8, ge=1, le=256, description="Rank of the LoRA attempts")
     full_rates: tuple[float, ...] = Field(DEFAULT_RATES["full"], description="Learning rates with all weights; none: leave out")
