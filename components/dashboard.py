@@ -18,11 +18,13 @@ from .compare import build_compare
 from .controls import Field, control
 from .desk import Desk, card
 from .desk_compare import CompareDesk
+from .desk_questions import QuestionsDesk
 from .desk_races import RacesDesk
 from .desk_runs import RunsDesk
 from .desk_sequences import SequencesDesk
 from .desk_setup import COMMON, SetupDesk
-from .picker import Address, Picker, Standing
+from .picker import Address, Picker, Saved, Standing
+from .question_tab import build_questions
 from .race_words import list_html
 from .races import build_races
 from .runs import build_runs, table_html
@@ -37,9 +39,10 @@ from .strip import strip_html
 # What a stream of updates may change: values, never properties (see picker.py).
 STREAMED = ("strip", "standing", "address", "messages", "verdict", "cards", "chips", "pairs", "accuracy", "spectrum",
             "spectrum_words", "place", "change_map", "change_words", "change_table", "angles", "angles_words", "dial_words",
-            "panes", "runs_table", "sequences")  # fmt: skip
+            "panes", "runs_table", "sequences", "questions_filters", "questions_list")  # fmt: skip
 RACE_PARTS = ("messages", "choosing", "methods", "mode_words", "unable", "command", "estimate", "head", "now", "actions",
               "finding", "plot", "table", "notes", "list")  # fmt: skip
+QUESTION_PARTS = ("filters", "list", "search", "mode", "file")
 FORM_PARTS = ("messages", *(f"{name}_problem" for name in (*COMMON, "settings")), "command", "estimate", "topic_words",
               "method_words")  # fmt: skip
 SEQUENCE_PARTS = ("messages", "count", "topics", "words", "mode", "mode_words", "command", "estimate", "now", "actions")
@@ -50,6 +53,8 @@ PRIVATE = {"api_visibility": "private", "show_progress": "hidden"}
 LAST = {"trigger_mode": "always_last"}  # what was chosen last counts; nothing that a person did is dropped
 # Two parts of a page that are made anew at the same time trip over each other within Gradio.
 ONE_BY_ONE = {"concurrency_limit": 1, "concurrency_id": "settings", "show_progress": "hidden"}
+# What changes the list of questions comes one after the other, so that what was done last is what stays on the page.
+IN_TURN = {"concurrency_limit": 1, "concurrency_id": "questions", **LAST}
 COPY_COMMAND = "(command) => { window.lethe.copy(command, 'Command copied'); }"
 SHOW_RACE = "() => { window.lethe.show('#race-messages .lt', '#race-head'); }"
 SHOW_SEQUENCE = "() => { window.lethe.show('#sequence-messages .lt', '#sequence-now'); }"
@@ -71,6 +76,7 @@ class _Page:
     def __init__(self, desk: Desk) -> None:
         self.desk, self.setup = desk, SetupDesk(desk)
         self.compare_desk, self.runs_desk, self.races_desk = CompareDesk(desk), RunsDesk(desk), RacesDesk(desk)
+        self.questions_desk = QuestionsDesk(desk)
         self.sequences_desk = SequencesDesk(desk, self.races_desk)
         self.parts: dict[str, list[Any]] = {}
 
@@ -91,9 +97,12 @@ class _Page:
             self.replay = _strip_button("Replay", "replay")
             self.copy_link = _strip_button("Copy link", "copy-link")
         self.messages = Picker("", elem_id="messages")
+        saved = Saved(elem_id="question-file", visible="hidden")
         with gr.Tabs(selected="compare", elem_id="tabs") as tabs:
             with gr.Tab("Compare", id="compare"):
                 self.compare = build_compare(first)
+            with gr.Tab("Questions", id="questions"):
+                self.questions = build_questions(first, saved)
             with gr.Tab("Internals", id="internals"):
                 self.anatomy = build_anatomy(first)
             with gr.Tab("Runs", id="runs"), gr.Tabs(selected="history", elem_id="runs-view") as self.runs_view:
@@ -178,6 +187,8 @@ class _Page:
             "delete_run": [three.delete],
             "download": [three.download],
             "runs_view": [self.runs_view],
+            "mode": [one.mode],
+            **{f"questions_{name}": [getattr(self.questions, name)] for name in QUESTION_PARTS},
             **{f"race_{name}": [getattr(self.races, name)] for name in RACE_PARTS},
             **{f"sequence_{name}": [getattr(self.sequences, name)] for name in SEQUENCE_PARTS},
             **{part.name: [getattr(bar, part.name)] for part in fields(Sidebar)},
@@ -197,6 +208,7 @@ class _Page:
         self._wire_strip()
         self._wire_ask()
         self._wire_looking()
+        self._wire_questions()
         self._wire_runs()
         self._wire_races()
         self._wire_sequences()
@@ -234,11 +246,20 @@ class _Page:
 
     def _wire_looking(self) -> None:
         desk, two = self.compare_desk, self.anatomy
-        self._on(self.compare.mode.input, desk.set_mode, [self.compare.mode], **LAST)
+        self._on(self.compare.mode.input, desk.set_mode, [self.compare.mode], **IN_TURN)
         self._on(self._on(self.compare.more.click, desk.more_pairs).then, desk.reheat)
         self._on(two.place.select, desk.set_place, picked=True, **LAST)
         self._on(two.change_map.select, desk.pick_cell, picked=True, **LAST)
         self._on(self.tabs.select, desk.set_tab, picked=True, **LAST)
+
+    def _wire_questions(self) -> None:
+        tab, desk = self.questions, self.questions_desk
+        self._on(tab.search.input, desk.search, [tab.search], **IN_TURN)
+        self._on(tab.save.click, desk.save, [tab.search], **IN_TURN)
+        picked = [self._on(part.select, desk.pick, [tab.search], picked=True, **IN_TURN) for part in (tab.filters, tab.list)]
+        for changed in (*picked, self._on(tab.mode.input, desk.set_mode, [tab.mode], **IN_TURN)):
+            scored = self._on(changed.then, desk.score, parts=(), trigger_mode="multiple", concurrency_limit=None)
+            self._on(scored.then, desk.show, **IN_TURN)
 
     def _wire_runs(self) -> None:
         tab, desk = self.runs, self.runs_desk

@@ -154,7 +154,7 @@ def _reset() -> Drawn:
     """Nothing of the run that was open before: its strength, its answers, its stopping."""
     stop = gr.Button(STOP, interactive=True)
     return {"dial": 1.0, "dial_words": "", "measure_all": gr.Button(visible=False), "more": gr.Button(MORE), "panes": "",
-            "stop": stop, "strip_stop": stop}  # fmt: skip
+            "questions_search": "", "stop": stop, "strip_stop": stop}  # fmt: skip
 
 
 def card(error: LetheError) -> str:

@@ -26,6 +26,62 @@ element.addEventListener('keydown', (event) => {
 });
 """
 
+# A new value brings new elements: the focus goes to the one that stands where it was. J and K move it from row to row, on to the
+# next page, and with it the row that is unfolded. A row is known by its name, so that a late picture changes nothing of that.
+_KEEP = """
+let kept = null, turned = null, unfolded = null, upward = false;
+const rows = () => [...element.querySelectorAll('[data-row]')];
+const openRow = (among) => among.find((row) => row.classList.contains('open'));
+element.addEventListener('focusin', ({target}) => {
+  const button = target.closest('[data-pick]');
+  kept = {row: target.closest('[data-row]')?.dataset.row, id: button?.id, pick: button?.dataset.pick};
+});
+element.addEventListener('focusout', ({relatedTarget}) => {
+  if (relatedTarget && !element.contains(relatedTarget)) kept = null;
+});
+element.addEventListener('click', ({target}) => { upward = Boolean(target.closest('nav [data-pick]')); });
+document.addEventListener('pointerdown', ({target}) => { if (!element.contains(target)) kept = null; });
+
+function standIn() {
+  if (kept.row) return rows().find((row) => row.dataset.row === kept.row)?.querySelector('button');
+  const picks = [...element.querySelectorAll('button[data-pick]')];
+  return picks.find((node) => kept.id && node.id === kept.id) || picks.find((node) => node.dataset.pick === kept.pick);
+}
+function go(row, follow) {
+  row.querySelector('button').focus({preventScroll: true});
+  row.scrollIntoView({block: 'nearest'});
+  if (follow) trigger('select', {value: 'open:' + row.dataset.row});
+}
+function settle() {
+  const all = rows(), page = element.querySelector('[data-page]')?.dataset.page;
+  if (turned && turned.page === page && all.length) {
+    const {step, follow} = turned;
+    turned = null;
+    return go(step > 0 ? all[0] : all.at(-1), follow);
+  }
+  const lost = !document.activeElement || document.activeElement === document.body;
+  if (lost && kept) standIn()?.focus({preventScroll: true});
+  if (upward) element.scrollIntoView({block: 'start'});
+  upward = false;
+  const open = openRow(all);
+  if (open && open.dataset.row !== unfolded) open.nextElementSibling?.scrollIntoView({block: 'nearest'});
+  unfolded = open?.dataset.row;
+}
+new MutationObserver(settle).observe(element, {childList: true, subtree: true});
+document.addEventListener('lethe-move', ({detail: step}) => {
+  const all = rows();
+  if (!element.isConnected || !all.length || all[0].offsetParent === null) return;
+  const open = openRow(all), follow = Boolean(open);
+  const here = all.findIndex((row) => row.dataset.row === kept?.row);
+  const to = (here >= 0 ? here : open ? all.indexOf(open) : step > 0 ? -1 : 1) + step;
+  if (all[to]) return go(all[to], follow);
+  const turn = element.querySelector(step > 0 ? '#question-next' : '#question-previous');
+  if (!turn || turn.disabled || turned) return;
+  turned = {page: turn.dataset.pick.slice('page:'.length), step, follow};
+  trigger('select', {value: turn.dataset.pick});
+});
+"""
+
 # The server names the view in a query string; other parameters of the address (a forced theme, say) stay.
 _ADDRESS = """
 const show = () => {
@@ -38,6 +94,15 @@ const show = () => {
   history.replaceState(history.state, '', location.pathname + (text ? '?' + text : ''));
 };
 watch('value', show);
+"""
+
+
+_SAVED = """
+watch('value', () => {
+  if (!props.value) return;
+  const {name, text} = JSON.parse(props.value);
+  window.lethe.save(name, text);
+});
 """
 
 
@@ -59,8 +124,23 @@ class Picker(gr.HTML):
     Selects within an element that carries `data-choose` trigger it too, with the list of their values.
     """
 
+    def __init__(self, value: str = "", script: str = _PICK, **layout: Any) -> None:
+        super().__init__(value=value, js_on_load=script, apply_default_css=False, **layout)
+
+
+class KeptPicker(Picker):
+    """A picker that keeps the keyboard's place when it is drawn again. Elements with `data-row` are its rows, each with a button;
+    the document's event `lethe-move` goes `detail` rows on."""
+
     def __init__(self, value: str = "", **layout: Any) -> None:
-        super().__init__(value=value, js_on_load=_PICK, apply_default_css=False, **layout)
+        super().__init__(value, _PICK + _KEEP, **layout)
+
+
+class Saved(gr.HTML):
+    """A file for the browser to save, as JSON: `name`, `text`, and a `number` that makes it another than the one before."""
+
+    def __init__(self, **layout: Any) -> None:
+        super().__init__(value=None, html_template="<i hidden></i>", js_on_load=_SAVED, **layout)
 
 
 class Address(gr.HTML):

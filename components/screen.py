@@ -15,6 +15,7 @@ from .internals import angles_words, change_table_html, change_words, layers, sp
 from .links import ViewState, query_string
 from .pairs import pairs_html, shown
 from .plots import accuracy_figure, angles_figure, change_map_figure, matrix_order, spectrum_figure
+from .question_list import filters_html, list_html
 from .seats import Seat
 from .verdict import cards_html, verdict_html
 from .view import Place, RunView
@@ -117,6 +118,10 @@ def _pairs(view: RunView, seat: Seat, running: bool) -> str:
     return pairs_html(view, seat.mode, seat.limit, seat.looked_at, seat.scores, seat.answers)
 
 
+def _questions(view: RunView, seat: Seat, running: bool) -> str:
+    return list_html(view, seat.listed, seat.mode, seat.heats, seat.scoring, seat.strength)
+
+
 def _accuracy(view: RunView, seat: Seat, running: bool) -> str:
     return accuracy_figure(view).to_json()
 
@@ -160,6 +165,9 @@ _PARTS: dict[str, tuple[Callable[[RunView, Seat, bool], tuple], Callable[[RunVie
     "cards": (lambda v, s, r: (*_numbers(v, s, r), s.rescored), _cards),
     "chips": (lambda v, s, r: (v.topic,), _chips),
     "pairs": (lambda v, s, r: (v.answers, v.scores, v.status, s.mode, s.limit, s.looked_at, s.scores, s.answers), _pairs),
+    "questions_filters": (lambda v, s, r: (v.answers, s.listed), lambda v, s, r: filters_html(v.answers, s.listed)),
+    "questions_list": (lambda v, s, r: (v.answers, v.scores, v.status, s.listed, s.mode if s.listed.opened else "", s.heats,
+                                        s.scoring, s.strength), _questions),
     "accuracy": (lambda v, s, r: (v.live, v.before), _accuracy),
     "spectrum": (_at, _spectrum),
     "spectrum_words": (_at, _spectrum_words),

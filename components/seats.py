@@ -9,6 +9,7 @@ from typing import Any
 from unlearn_core.events import Answer, TokenScores
 from unlearn_core.store import RECORDED
 
+from .questions import Choice
 from .race_seat import RaceSeat
 from .sequence_seat import SequenceSeat
 from .view import RunView
@@ -39,6 +40,10 @@ class Seat:
     answers: dict[str, Answer] = field(default_factory=dict)
     looked_at: float = 1.0
     rescored: dict[str, Any] | None = None
+    listed: Choice = field(default_factory=Choice)  # what the list of questions shows
+    heats: dict[str, TokenScores] = field(default_factory=dict)  # of unfolded questions that the run did not score, at strength 1
+    scoring: str = ""  # the unfolded question whose words are being scored
+    saved: int = 0  # how many files the browser was given to save
     topics: list[tuple[str, str]] = field(default_factory=list)  # (title, name) of every topic offered so far
     chosen: str | None = None  # the run selected in the table of runs
     deleted: str | None = None
@@ -63,6 +68,7 @@ class Seat:
                 self.run_id, self.layer, self.matrix, self.limit = run_id, None, None, 6
                 self.question = ""  # it was asked of the other run
             self.view, self.running = None, False
+            self.listed, self.heats, self.scoring = Choice(), {}, ""
             self.set_strength(1.0)
             self.seen.clear()
 
