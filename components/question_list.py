@@ -96,12 +96,13 @@ def list_html(view: RunView, choice: Choice, mode: str, heats: Mapping[str, Toke
         return empty_html(PROMISE, _ACTIONS.get(view.status, "Press Unlearn to fill it."))
     chosen = found(view.answers, choice)
     page = page_of(chosen, choice.page)
+    line = _line(view, chosen, page, choice, strength)
     if not chosen:
-        return f'<div class="lt question-list" data-page="0">{_line(view, chosen, page, choice, strength)}{_nothing(view, choice)}</div>'
+        return f'<div class="lt question-list" data-page="0">{line}{_nothing(view, choice)}</div>'
     known = any(answer.reference_ok is not None for answer in view.answers)
     scores = view.scores | dict(heats)
     rows = "".join(_row(answer, choice, mode, scores.get(answer.question_id), scoring, known) for answer in page.answers)
-    return (f'<div class="lt question-list" data-page="{page.number}">{_line(view, chosen, page, choice, strength)}'
+    return (f'<div class="lt question-list" data-page="{page.number}">{line}'
             f'<table class="runs question-table"><thead><tr>{_heads(choice, known)}</tr></thead><tbody>{rows}</tbody></table>'
             f"{_pages(page)}</div>")
 
@@ -124,7 +125,7 @@ def _nothing(view: RunView, choice: Choice) -> str:
 def _heads(choice: Choice, known: bool) -> str:
     state, mark = _SORTED.get(choice.order, ("none", "↕"))
     sort = (f'<button type="button" class="race-sort" id="question-sort" data-pick="order:{next_order(choice.order)}">'
-            f'Δ log-probability <span aria-hidden="true">{mark}</span></button>{info("delta")}')
+            f'Δ log-<br>probability <span aria-hidden="true">{mark}</span></button>{info("delta")}')
     names = [("split", "Split"), ("prompt", "Question"), ("expected", "Expected"), ("said", "Original"), ("said", "Unlearned"),
              ("outcome", "Outcome")]  # fmt: skip
     heads = "".join(f'<th scope="col" class="question-{kind}">{title}</th>' for kind, title in names)

@@ -1,4 +1,4 @@
-"""The questions of one run: which are shown, in which order, how many there are of each, and the same as CSV. Pure; knows no HTML."""
+"""The questions of one run: which are shown and in which order, how many there are of each, all as CSV. Pure; knows no HTML."""
 
 from __future__ import annotations
 
