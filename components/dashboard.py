@@ -51,10 +51,12 @@ RACE_STREAMED = ("race_head", "race_now", "race_actions", "race_finding", "race_
 QUEUED = 64  # events that may wait
 PRIVATE = {"api_visibility": "private", "show_progress": "hidden"}
 LAST = {"trigger_mode": "always_last"}  # what was chosen last counts; nothing that a person did is dropped
+# What is picked travels with its event, and an event that was put off would bring the data of the one before it: none is put off.
+EACH = {"trigger_mode": "multiple"}
 # Two parts of a page that are made anew at the same time trip over each other within Gradio.
 ONE_BY_ONE = {"concurrency_limit": 1, "concurrency_id": "settings", "show_progress": "hidden"}
 # What changes the list of questions comes one after the other, so that what was done last is what stays on the page.
-IN_TURN = {"concurrency_limit": 1, "concurrency_id": "questions", **LAST}
+IN_TURN = {"concurrency_limit": 1, "concurrency_id": "questions"}
 COPY_COMMAND = "(command) => { window.lethe.copy(command, 'Command copied'); }"
 SHOW_RACE = "() => { window.lethe.show('#race-messages .lt', '#race-head'); }"
 SHOW_SEQUENCE = "() => { window.lethe.show('#sequence-messages .lt', '#sequence-now'); }"
@@ -246,24 +248,26 @@ class _Page:
 
     def _wire_looking(self) -> None:
         desk, two = self.compare_desk, self.anatomy
-        self._on(self.compare.mode.input, desk.set_mode, [self.compare.mode], **IN_TURN)
+        self._on(self.compare.mode.input, desk.set_mode, [self.compare.mode], **IN_TURN, **LAST)
         self._on(self._on(self.compare.more.click, desk.more_pairs).then, desk.reheat)
-        self._on(two.place.select, desk.set_place, picked=True, **LAST)
-        self._on(two.change_map.select, desk.pick_cell, picked=True, **LAST)
-        self._on(self.tabs.select, desk.set_tab, picked=True, **LAST)
+        self._on(two.place.select, desk.set_place, picked=True, **EACH)
+        self._on(two.change_map.select, desk.pick_cell, picked=True, **EACH)
+        self._on(self.tabs.select, desk.set_tab, picked=True, **EACH)
 
     def _wire_questions(self) -> None:
         tab, desk = self.questions, self.questions_desk
-        self._on(tab.search.input, desk.search, [tab.search], **IN_TURN)
-        self._on(tab.save.click, desk.save, [tab.search], **IN_TURN)
-        picked = [self._on(part.select, desk.pick, [tab.search], picked=True, **IN_TURN) for part in (tab.filters, tab.list)]
-        for changed in (*picked, self._on(tab.mode.input, desk.set_mode, [tab.mode], **IN_TURN)):
+        self._on(tab.search.change, desk.search, [tab.search], **IN_TURN, **LAST)  # `input` hears keys only, nothing that is pasted
+        self._on(tab.save.click, desk.save, [tab.search], **IN_TURN, **LAST)
+        picked = {"picked": True, **IN_TURN, **EACH}
+        changes = [self._on(part.select, desk.pick, [tab.search], **picked) for part in (tab.filters, tab.list)]
+        changes.append(self._on(tab.mode.input, desk.set_mode, [tab.mode], **IN_TURN, **LAST))
+        for changed in changes:
             scored = self._on(changed.then, desk.score, parts=(), trigger_mode="multiple", concurrency_limit=None)
-            self._on(scored.then, desk.show, **IN_TURN)
+            self._on(scored.then, desk.show, **IN_TURN, **LAST)
 
     def _wire_runs(self) -> None:
         tab, desk = self.runs, self.runs_desk
-        self._on(tab.table.select, desk.choose, picked=True, **LAST)
+        self._on(tab.table.select, desk.choose, picked=True, **EACH)
         self._on(tab.open.click, desk.open)
         self._on(tab.again.click, self.setup.again)
         self._on(tab.save.click, desk.save, [tab.title, tab.note])
@@ -284,9 +288,9 @@ class _Page:
         self._on(view.actions.select, desk.act, picked=True, queue=False)
         self._on(view.upward.input, desk.set_upward, [view.upward], **LAST)
         for event, handler in ((view.table.select, desk.pick), (view.plot.select, desk.pick_point)):
-            self._on(event, handler, picked=True, **LAST).then(None, None, None, js=SHOW_RUN, **PRIVATE)
-        self._on(view.list.select, desk.watch, picked=True, **LAST)
-        self._on(self.runs_view.select, self.sequences_desk.set_view, picked=True, **LAST)
+            self._on(event, handler, picked=True, **EACH).then(None, None, None, js=SHOW_RUN, **PRIVATE)
+        self._on(view.list.select, desk.watch, picked=True, **EACH)
+        self._on(self.runs_view.select, self.sequences_desk.set_view, picked=True, **EACH)
         view.copy.click(None, [view.command], None, js=COPY_COMMAND, **PRIVATE)
 
     def _wire_sequences(self) -> None:

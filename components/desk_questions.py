@@ -40,6 +40,8 @@ class QuestionsDesk:
         kind, _, value = str(picked["value"]).partition(":")
         drawn: Drawn = {}
         with seat.lock:
+            if self._late(seat, kind, picked.get("at")):
+                return {}
             now = seat.listed
             if kind == "all":
                 seat.listed, drawn = Choice(outcome=EVERY, order=now.order), {"questions_search": ""}
@@ -55,6 +57,12 @@ class QuestionsDesk:
                 seat.listed = replace(now, opened=value)
         self._want_scores(seat)
         return self.desk.redraw(seat) | drawn
+
+    def _late(self, seat: Seat, kind: str, at: Any) -> bool:
+        """Whether something of that kind was picked later already: two requests may overtake each other on their way."""
+        kind, at = "open" if kind == "close" else kind, float(at or 0)
+        before, seat.picked_at = seat.picked_at.get(kind, 0.0), seat.picked_at | {kind: max(at, seat.picked_at.get(kind, 0.0))}
+        return at < before
 
     def search(self, seat: Seat, text: str) -> Drawn:
         self._search(seat, text)

@@ -13,7 +13,7 @@ const pick = (event) => {
   if (!target || !element.contains(target)) return;
   if (event.ctrlKey || event.metaKey || event.shiftKey) return;  // a link may be opened elsewhere
   event.preventDefault();
-  trigger('select', {value: target.dataset.pick});
+  trigger('select', {value: target.dataset.pick, at: performance.now()});
 };
 element.addEventListener('click', pick);
 element.addEventListener('change', (event) => {
@@ -29,7 +29,8 @@ element.addEventListener('keydown', (event) => {
 # A new value brings new elements: the focus goes to the one that stands where it was. J and K move it from row to row, on to the
 # next page, and with it the row that is unfolded. A row is known by its name, so that a late picture changes nothing of that.
 _KEEP = """
-let kept = null, turned = null, unfolded = null, upward = false;
+const PAUSE = 60;  // milliseconds: whoever holds J down opens the row where it ends, not all on the way
+let kept = null, turned = null, unfolded = null, upward = false, following = 0;
 const rows = () => [...element.querySelectorAll('[data-row]')];
 const openRow = (among) => among.find((row) => row.classList.contains('open'));
 element.addEventListener('focusin', ({target}) => {
@@ -50,7 +51,9 @@ function standIn() {
 function go(row, follow) {
   row.querySelector('button').focus({preventScroll: true});
   row.scrollIntoView({block: 'nearest'});
-  if (follow) trigger('select', {value: 'open:' + row.dataset.row});
+  clearTimeout(following);
+  const value = 'open:' + row.dataset.row, at = performance.now();
+  if (follow) following = setTimeout(() => trigger('select', {value, at}), PAUSE);
 }
 function settle() {
   const all = rows(), page = element.querySelector('[data-page]')?.dataset.page;
@@ -78,7 +81,8 @@ document.addEventListener('lethe-move', ({detail: step}) => {
   const turn = element.querySelector(step > 0 ? '#question-next' : '#question-previous');
   if (!turn || turn.disabled || turned) return;
   turned = {page: turn.dataset.pick.slice('page:'.length), step, follow};
-  trigger('select', {value: turn.dataset.pick});
+  clearTimeout(following);
+  trigger('select', {value: turn.dataset.pick, at: performance.now()});
 });
 """
 
@@ -119,7 +123,8 @@ watch('value', () => {
 
 
 class Picker(gr.HTML):
-    """HTML whose elements carry `data-pick`; picking one triggers `select` with `value` in the event's data.
+    """HTML whose elements carry `data-pick`; picking one triggers `select` with `value` in the event's data, and when it was
+    picked: `at`, in milliseconds of the page's own clock.
 
     Selects within an element that carries `data-choose` trigger it too, with the list of their values.
     """

@@ -43,6 +43,7 @@ class Seat:
     listed: Choice = field(default_factory=Choice)  # what the list of questions shows
     heats: dict[str, TokenScores] = field(default_factory=dict)  # of unfolded questions that the run did not score, at strength 1
     scoring: str = ""  # the unfolded question whose words are being scored
+    picked_at: dict[str, float] = field(default_factory=dict)  # when each kind of thing was picked last there, by the page's clock
     saved: int = 0  # how many files the browser was given to save
     topics: list[tuple[str, str]] = field(default_factory=list)  # (title, name) of every topic offered so far
     chosen: str | None = None  # the run selected in the table of runs
