@@ -107,7 +107,12 @@ class Desk:
 
     def redraw(self, seat: Seat) -> Drawn:
         """The parts of the open run that change with what the seat looks at."""
-        return draw(self.view(seat), seat, seat.running)
+        view = self.view(seat)
+        drawn = draw(view, seat, seat.running)
+        while seat.view is not None and seat.view is not view:  # a follower came further meanwhile: what it drew must not be undone
+            view = seat.view
+            drawn |= draw(view, seat, seat.running)
+        return drawn
 
     def view(self, seat: Seat) -> RunView:
         """The open run as this tab last saw it; read from its events where it has not been drawn yet."""

@@ -27,10 +27,12 @@ element.addEventListener('keydown', (event) => {
 """
 
 # A new value brings new elements: the focus goes to the one that stands where it was. J and K move it from row to row, on to the
-# next page, and with it the row that is unfolded. A row is known by its name, so that a late picture changes nothing of that.
+# next page, and with it the row that is unfolded. Two answers of the server may overtake each other on their way, so a picture says
+# which it is, and an earlier one never replaces a later one.
 _KEEP = """
 const PAUSE = 60;  // milliseconds: whoever holds J down opens the row where it ends, not all on the way
 let kept = null, turned = null, unfolded = null, upward = false, following = 0;
+let latest = -1, shown = '';
 const rows = () => [...element.querySelectorAll('[data-row]')];
 const openRow = (among) => among.find((row) => row.classList.contains('open'));
 element.addEventListener('focusin', ({target}) => {
@@ -70,7 +72,17 @@ function settle() {
   if (open && open.dataset.row !== unfolded) open.nextElementSibling?.scrollIntoView({block: 'nearest'});
   unfolded = open?.dataset.row;
 }
-new MutationObserver(settle).observe(element, {childList: true, subtree: true});
+function draw() {
+  const [, number, html] = /^<!--([0-9]+)-->([^]*)$/.exec(props.value || '') || ['', '0', props.value || ''];
+  if (Number(number) < latest) return;
+  latest = Number(number);
+  if (html === shown) return;
+  shown = html;
+  element.querySelector('.kept').innerHTML = html;
+  settle();
+}
+draw();
+watch('value', draw);
 document.addEventListener('lethe-move', ({detail: step}) => {
   const all = rows();
   if (!element.isConnected || !all.length || all[0].offsetParent === null) return;
@@ -134,11 +146,18 @@ class Picker(gr.HTML):
 
 
 class KeptPicker(Picker):
-    """A picker that keeps the keyboard's place when it is drawn again. Elements with `data-row` are its rows, each with a button;
-    the document's event `lethe-move` goes `detail` rows on."""
+    """A picker that keeps the keyboard's place when it is drawn again, and of two pictures (see `numbered`) the later one.
+
+    Elements with `data-row` are its rows, each with a button; the document's event `lethe-move` goes `detail` rows on.
+    """
 
     def __init__(self, value: str = "", **layout: Any) -> None:
-        super().__init__(value, _PICK + _KEEP, **layout)
+        super().__init__(value, _PICK + _KEEP, html_template='<div class="kept"></div>', **layout)
+
+
+def numbered(html: str, number: int) -> str:
+    """A picture for a `KeptPicker`, of which there are earlier and later ones."""
+    return f"<!--{number}-->{html}"
 
 
 class Saved(gr.HTML):

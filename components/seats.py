@@ -55,6 +55,7 @@ class Seat:
     asking: str = ""  # the token of the question being answered
     view: RunView | None = None  # the open run as last drawn, and whether somebody is at work on it
     running: bool = False
+    pictures: int = 0  # how often this tab was drawn
     seen: dict[str, tuple] = field(default_factory=dict)  # what the parts on the page were drawn from
     race: RaceSeat = field(default_factory=RaceSeat)
     sequence: SequenceSeat = field(default_factory=SequenceSeat)
@@ -63,13 +64,15 @@ class Seat:
     def open(self, run_id: str, how: str = "follow") -> None:
         """Look at another run from now on; every follower that is still at work in this tab becomes stale."""
         with self.lock:
+            if self.generation:  # what was chosen while the page was still arriving stays
+                self.listed = Choice()
             self.generation += 1
             self.opening, self.kept = how, True
             if run_id != self.run_id:
                 self.run_id, self.layer, self.matrix, self.limit = run_id, None, None, 6
                 self.question = ""  # it was asked of the other run
             self.view, self.running = None, False
-            self.listed, self.heats, self.scoring = Choice(), {}, ""
+            self.heats, self.scoring = {}, ""
             self.set_strength(1.0)
             self.seen.clear()
 
