@@ -135,6 +135,8 @@ def _says(answer: Answer, words: Sequence[str]) -> bool:
 
 def _folded(text: str) -> str:
     """Text as it is compared: neither case nor accents count, so that "donde" finds "Dónde"."""
+    if text.isascii():
+        return text.casefold()
     spread = unicodedata.normalize("NFKD", text.casefold())
     return "".join(letter for letter in spread if not unicodedata.combining(letter))
 
