@@ -48,11 +48,17 @@ def turns_of(subject: Subject) -> tuple[Turn, ...]:
     return subject.edit.turns() if subject.edit is not None else ()
 
 
-def asked(brief: Brief, questions: Sequence[Question], topic: Topic | None = None) -> Iterator[Step | list[bool]]:
+def blocks(questions: Sequence[Question]) -> Iterator[Sequence[Question]]:
+    """The questions in blocks, so that there is something to tell between two."""
+    for start in range(0, len(questions), _BLOCK):
+        yield questions[start:start + _BLOCK]
+
+
+def asked(brief: Brief, questions: Sequence[Question]) -> Iterator[Step | list[bool]]:
     """Ask in blocks: a step after each, and last which answers are right. Raises Stopped."""
     marks: list[bool] = []
-    for start in range(0, len(questions), _BLOCK):
-        marks += brief.subject.right(topic or brief.topic, questions[start:start + _BLOCK], brief.cancelled)
+    for block in blocks(questions):
+        marks += brief.subject.right(brief.topic, block, brief.cancelled)
         yield Step(len(marks), len(questions), "questions")
     yield marks
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from ..evaluation.judging import same
-from ..topics.topic import Question, Topic
-from .asking import CHANCE, Asking, AskingConfig, asked, guessing
-from .attack import Attack, Brief, inapplicable, tally
+from ..topics.topic import Question
+from .asking import Asking, AskingConfig, blocks, guessing, turns_of
+from .attack import Attack, Brief, Step, inapplicable, tally
+
+if TYPE_CHECKING:
+    from ..batching import Cancelled
+    from ..models.loading import LoadedModel
 
 LACKING = "The topic's forget questions come without other likely answers to choose from."
 
@@ -32,18 +37,34 @@ def shown(question: Question, seed: int) -> Question:
     return replace(question, prompt=f"{question.prompt} Choose: {', '.join(options[:-1])} or {options[-1]}.")
 
 
-def by_choice(topic: Topic) -> Topic:
-    """The topic with every forget split judged by the likeliest option: by total log-probability with the end of the answer,
-    a tie against the right one."""
-    return replace(topic, floors={split: CHANCE for split in topic.splits() if split.startswith("forget")})
+def likeliest(loaded: LoadedModel, questions: Sequence[Question], prompt: Callable[[str], Sequence[int]],
+              cancelled: Cancelled) -> list[bool]:
+    """Whether the right option of each question is the likeliest, by total log-probability with the end of the answer; a tie
+    counts against it. `prompt` gives a question's ids. Raises Stopped."""
+    from ..models.prompts import encode_answer
+    from ..scoring import answer_logprobs
+
+    asked = [(question, option) for question in questions for option in question.options]
+    pairs = [(prompt(question.prompt), encode_answer(loaded.tokenizer, option)) for question, option in asked]
+    scores = iter(answer_logprobs(loaded, pairs, cancelled))
+    found = []
+    for question in questions:
+        chances = {option: next(scores).logprob for option in question.options}
+        own = chances.pop(question.answer)
+        found.append(own > max(chances.values()))
+    return found
 
 
 def _chosen(brief: Brief, questions: Sequence[Question]) -> Asking:
-    if not questions:
-        yield inapplicable(LACKING)
-        return
-    for item in asked(brief, questions, by_choice(brief.topic)):
-        yield tally(item, chance=guessing(questions)) if isinstance(item, list) else item
+    from ..edits.attach import attached
+    from ..models.prompts import encode_prompt
+
+    loaded, turns, marks = brief.subject.loaded, turns_of(brief.subject), []
+    for block in blocks(questions):
+        with attached(loaded.model, brief.subject.edit):
+            marks += likeliest(loaded, block, lambda text: encode_prompt(loaded.tokenizer, text, turns), brief.cancelled)
+        yield Step(len(marks), len(questions), "questions")
+    yield tally(marks, chance=guessing(questions)) if marks else inapplicable(LACKING)
 
 
 def _choice(brief: Brief, config: AskingConfig) -> Asking:

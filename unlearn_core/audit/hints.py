@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from pydantic import Field
 
@@ -38,10 +38,8 @@ def hints(known: Sequence[Question], question: Question, count: int, may_repeat:
     for other in known:
         if len(chosen) == count:
             break
-        telling = contains(f"{other.prompt} {other.answer}", question.answer)
-        if other.entity != question.entity or not question.entity:
-            if may_repeat or not telling:
-                chosen.setdefault(fact_of(other), (other.prompt, other.answer))
+        if may_repeat or not contains(f"{other.prompt} {other.answer}", question.answer):
+            chosen.setdefault(fact_of(other), (other.prompt, other.answer))
     return tuple(chosen.values())
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from os.path import commonprefix
+from itertools import takewhile
 
 import torch
 from torch import Tensor, nn
@@ -20,10 +20,10 @@ from ..evaluation.judging import known
 from ..generation import check_length, generate
 from ..models.loading import LoadedModel
 from ..models.prompts import encode_answer, encode_prompt
-from ..scoring import answer_logprobs
 from ..topics.topic import Question
 from ..training.rows import Row, rounds, score
 from .asking import turns_of
+from .choosing import likeliest
 from .subject import Subject
 
 _BATCH = 24
@@ -37,8 +37,8 @@ def embedding_of(loaded: LoadedModel) -> nn.Embedding:
 
 def prompt_with_vectors(loaded: LoadedModel, question: str, turns: tuple[Turn, ...], count: int) -> list[int]:
     """The ids of a prompt with `count` vectors right before its question."""
-    place = len(commonprefix([encode_prompt(loaded.tokenizer, text, turns) for text in (question, "A?", "b?")]))
-    ids = encode_prompt(loaded.tokenizer, question, turns)
+    ids, *others = (encode_prompt(loaded.tokenizer, text, turns) for text in (question, "A?", "b?"))
+    place = sum(1 for _ in takewhile(lambda tokens: len(set(tokens)) == 1, zip(ids, *others, strict=False)))
     first = embedding_of(loaded).num_embeddings
     return [*ids[:place], *range(first, first + count), *ids[place:]]
 
@@ -97,12 +97,15 @@ class SoftPrompt:
     def right(self, questions: Sequence[Question], choosing: bool, cancelled: Callable[[], bool]) -> list[bool]:
         """Which questions are answered as expected behind the vectors: greedily, or by the likeliest option. Raises Stopped."""
         with self._switched_on, answering(self._subject.loaded, self.vectors.detach()):
-            return (self._right_options if choosing else self._right_answers)(questions, cancelled)
+            if choosing:
+                return likeliest(self._subject.loaded, questions, self._prompt, cancelled)
+            return self._right_answers(questions, cancelled)
 
-    def _pair(self, question: Question, answer: str | None = None) -> tuple[list[int], list[int]]:
-        loaded = self._subject.loaded
-        prompt = prompt_with_vectors(loaded, question.prompt, turns_of(self._subject), self._count)
-        return prompt, encode_answer(loaded.tokenizer, question.answer if answer is None else answer)
+    def _prompt(self, question: str) -> list[int]:
+        return prompt_with_vectors(self._subject.loaded, question, turns_of(self._subject), self._count)
+
+    def _pair(self, question: Question) -> tuple[list[int], list[int]]:
+        return self._prompt(question.prompt), encode_answer(self._subject.loaded.tokenizer, question.answer)
 
     def _right_answers(self, questions: Sequence[Question], cancelled: Callable[[], bool]) -> list[bool]:
         loaded = self._subject.loaded
@@ -112,12 +115,3 @@ class SoftPrompt:
         texts = [loaded.tokenizer.decode(ids, skip_special_tokens=True).strip()
                  for ids in generate(loaded, prompts, limits, cancelled=cancelled)]
         return [known(question, text) for question, text in zip(questions, texts, strict=True)]
-
-    def _right_options(self, questions: Sequence[Question], cancelled: Callable[[], bool]) -> list[bool]:
-        pairs = [self._pair(question, option) for question in questions for option in question.options]
-        scores = iter(answer_logprobs(self._subject.loaded, pairs, cancelled))
-        found = []
-        for question in questions:
-            chances = {option: next(scores).logprob for option in question.options}
-            found.append(all(chances[question.answer] > chances[option] for option in chances if option != question.answer))
-        return found
