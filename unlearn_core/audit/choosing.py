@@ -59,12 +59,15 @@ def _chosen(brief: Brief, questions: Sequence[Question]) -> Asking:
     from ..edits.attach import attached
     from ..models.prompts import encode_prompt
 
+    if not questions:
+        yield inapplicable(LACKING)
+        return
     loaded, turns, marks = brief.subject.loaded, turns_of(brief.subject), []
     for block in blocks(questions):
         with attached(loaded.model, brief.subject.edit):
             marks += likeliest(loaded, block, lambda text: encode_prompt(loaded.tokenizer, text, turns), brief.cancelled)
         yield Step(len(marks), len(questions), "questions")
-    yield tally(marks, chance=guessing(questions)) if marks else inapplicable(LACKING)
+    yield tally(marks, chance=guessing(questions))
 
 
 def _choice(brief: Brief, config: AskingConfig) -> Asking:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from math import comb
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,8 @@ from .asking import Asking, forced, turns_of
 from .attack import Attack, AttackConfig, Brief, Finding, Point, Step, inapplicable
 
 if TYPE_CHECKING:
-    from .subject import Subject
+    from ..batching import Cancelled
+    from ..models.loading import LoadedModel
 
 _BLOCK = 128  # answers drawn between two steps
 _SHORTEST, _SPARE = 24, 4  # tokens that an answer may take: at least, and beyond the expected one
@@ -61,28 +62,32 @@ def _sampling(brief: Brief, config: SamplingConfig) -> Asking:
 
 def _drawn(brief: Brief, questions: Sequence[Question], config: SamplingConfig) -> Iterator[list[int]]:
     """How many of the answers drawn are right, for the questions of one block after another."""
+    from ..edits.attach import attached
+    from ..models.prompts import encode_prompt
+
+    loaded, turns = brief.subject.loaded, turns_of(brief.subject)
     size = max(1, _BLOCK // config.samples)
     for start in range(0, len(questions), size):
-        block = questions[start:start + size]
-        asked = [question for question in block for _ in range(config.samples)]
-        texts = answers(brief.subject, asked, config.temperature, brief.seed * 100_003 + start, brief.cancelled)
-        marks = [known(question, text) for question, text in zip(asked, texts, strict=True)]
+        often = [question for question in questions[start:start + size] for _ in range(config.samples)]
+        with attached(loaded.model, brief.subject.edit):
+            marks = written(loaded, often, lambda text: encode_prompt(loaded.tokenizer, text, turns), brief.cancelled,
+                            config.temperature, brief.seed * 100_003 + start)
         yield [sum(marks[first:first + config.samples]) for first in range(0, len(marks), config.samples)]
 
 
-def answers(subject: Subject, questions: Sequence[Question], temperature: float, seed: int, cancelled) -> list[str]:
-    """An answer drawn for each question, repeated ones by noise of their own. Raises Stopped."""
-    from ..edits.attach import attached
+def written(loaded: LoadedModel, questions: Sequence[Question], prompt: Callable[[str], Sequence[int]], cancelled: Cancelled,
+            temperature: float = 0.0, seed: int = 0) -> list[bool]:
+    """Whether an answer generated for each question is right; a question that comes again has noise of its own. `prompt` gives
+    a question's ids. Raises Stopped."""
     from ..generation import check_length, generate
-    from ..models.prompts import encode_answer, encode_prompt
+    from ..models.prompts import encode_answer
 
-    loaded, turns = subject.loaded, turns_of(subject)
-    prompts = [encode_prompt(loaded.tokenizer, question.prompt, turns) for question in questions]
+    prompts = [prompt(question.prompt) for question in questions]
     limits = [max(_SHORTEST, len(encode_answer(loaded.tokenizer, question.answer)) + _SPARE) for question in questions]
-    check_length(loaded, max(len(prompt) + limit for prompt, limit in zip(prompts, limits, strict=True)))
-    with attached(loaded.model, subject.edit):
-        drawn = generate(loaded, prompts, limits, temperature, seed, cancelled)
-    return [loaded.tokenizer.decode(ids, skip_special_tokens=True).strip() for ids in drawn]
+    check_length(loaded, max(len(ids) + limit for ids, limit in zip(prompts, limits, strict=True)))
+    answers = generate(loaded, prompts, limits, temperature, seed, cancelled)
+    texts = [loaded.tokenizer.decode(ids, skip_special_tokens=True).strip() for ids in answers]
+    return [known(question, text) for question, text in zip(questions, texts, strict=True)]
 
 
 SAMPLING = Attack(

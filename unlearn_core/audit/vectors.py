@@ -16,18 +16,16 @@ from torch import Tensor, nn
 from .. import objectives
 from ..edits.attach import Attachment
 from ..edits.edit import Turn
-from ..evaluation.judging import known
-from ..generation import check_length, generate
 from ..models.loading import LoadedModel
 from ..models.prompts import encode_answer, encode_prompt
 from ..topics.topic import Question
 from ..training.rows import Row, rounds, score
 from .asking import turns_of
 from .choosing import likeliest
+from .sampling import written
 from .subject import Subject
 
 _BATCH = 24
-_SHORTEST, _SPARE = 24, 4  # tokens that an answer may take: at least, and beyond the expected one
 
 
 def embedding_of(loaded: LoadedModel) -> nn.Embedding:
@@ -99,19 +97,10 @@ class SoftPrompt:
         with self._switched_on, answering(self._subject.loaded, self.vectors.detach()):
             if choosing:
                 return likeliest(self._subject.loaded, questions, self._prompt, cancelled)
-            return self._right_answers(questions, cancelled)
+            return written(self._subject.loaded, questions, self._prompt, cancelled)
 
     def _prompt(self, question: str) -> list[int]:
         return prompt_with_vectors(self._subject.loaded, question, turns_of(self._subject), self._count)
 
     def _pair(self, question: Question) -> tuple[list[int], list[int]]:
         return self._prompt(question.prompt), encode_answer(self._subject.loaded.tokenizer, question.answer)
-
-    def _right_answers(self, questions: Sequence[Question], cancelled: Callable[[], bool]) -> list[bool]:
-        loaded = self._subject.loaded
-        pairs = [self._pair(question) for question in questions]
-        prompts, limits = [prompt for prompt, _ in pairs], [max(_SHORTEST, len(answer) + _SPARE) for _, answer in pairs]
-        check_length(loaded, max(len(prompt) + limit for prompt, limit in zip(prompts, limits, strict=True)))
-        texts = [loaded.tokenizer.decode(ids, skip_special_tokens=True).strip()
-                 for ids in generate(loaded, prompts, limits, cancelled=cancelled)]
-        return [known(question, text) for question, text in zip(questions, texts, strict=True)]
