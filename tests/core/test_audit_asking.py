@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -108,10 +109,8 @@ def test_every_attack_ends_in_a_finding_and_leaves_the_weights(maker, taught, ti
 def test_a_stopped_attack_finds_nothing(name, taught, tiny_topic) -> None:
     brief = Brief(Subject("original", taught), Subject("original", taught), everything(tiny_topic), cancelled=lambda: True)
     items = []
-    try:
+    with suppress(Stopped):
         items += find_attack(name).run(brief, settings_of(find_attack(name), FEW.get(name, {})))
-    except Stopped:
-        pass
     assert not any(isinstance(item, Finding) for item in items)
 
 
@@ -124,7 +123,8 @@ def test_a_model_that_knows_the_hats_shows_it_however_it_is_asked(taught, tiny, 
 
 # --- wordings ---------------------------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize(("name", "split"), [("plain", "forget"), ("paraphrase", "forget_paraphrase"), ("spanish", "forget_spanish")])
+@pytest.mark.parametrize(("name", "split"), [("plain", "forget"), ("paraphrase", "forget_paraphrase"),
+                                             ("spanish", "forget_spanish")])
 def test_a_split_is_asked_and_no_other(name: str, split: str) -> None:
     leaking = Knower(lambda q, turns: q.split == split and q.entity != "Bo")
     finding, _ = carried_out(name, leaking)
@@ -255,7 +255,8 @@ def test_how_many_facts_are_shown() -> None:
 # --- passages begun ---------------------------------------------------------------------------------------------------
 
 def test_a_passage_counts_when_its_second_half_comes_word_for_word() -> None:
-    said = {"a?": {"one two three": 1.0}, "b?": {"one two three": 0.4, "one no": 0.6}, "c?": {"uno dos tres": 1.0}, "d?": {"red": 1.0}}
+    said = {"a?": {"one two three": 1.0}, "b?": {"one two three": 0.4, "one no": 0.6}, "c?": {"uno dos tres": 1.0},
+            "d?": {"red": 1.0}}
     topic = topic_of(question("forget", "a", "one two three", "a?"),  # said at once
                      question("forget", "b", "one two three", "b?"),  # not said, until it was begun
                      question("forget", "c", "one two three", "c?"),  # never said
@@ -280,10 +281,8 @@ def test_without_passages_there_is_nothing_to_begin() -> None:
 # --- choices ----------------------------------------------------------------------------------------------------------
 
 def test_the_likeliest_option_with_its_end_is_chosen() -> None:
-    near = ("blue", "green")
-    topic = topic_of(question("forget", "a", "red", "a?", near_misses=near), question("forget", "b", "red", "b?", near_misses=near),
-                     question("forget", "c", "red", "c?", near_misses=near), question("forget", "d", "red", "d?", near_misses=("blue",)),
-                     question("forget", "e", "red", "e?"))
+    topic = topic_of(*(question("forget", name, "red", f"{name}?", near_misses=("blue", "green")) for name in "abc"),
+                     question("forget", "d", "red", "d?", near_misses=("blue",)), question("forget", "e", "red", "e?"))
     said = {"a?": {"red": 0.2, "blue": 0.1, "black": 0.7},  # not what it would say, but likelier than the others
             "b?": {"red": 0.2, "blue": 0.3, "black": 0.5},
             "c?": {"red": 0.3, "green": 0.3, "black": 0.4},  # a tie is no knowledge

@@ -9,7 +9,8 @@ import pytest
 from reciter import reciter
 from test_audit_asking import FORCED, NOTHING, carried_out, question, topic_of
 
-from unlearn_core.audit.sampling import leak, tries
+from unlearn_core.audit.attack import Brief
+from unlearn_core.audit.sampling import SamplingConfig, _drawn, leak, tries
 from unlearn_core.audit.subject import Subject
 from unlearn_core.edits.prompt import PromptEdit
 from unlearn_core.errors import BadInput
@@ -71,12 +72,12 @@ def test_the_same_seed_draws_the_same_for_every_subject() -> None:
 
 
 def test_blocks_draw_noise_of_their_own() -> None:
-    """Questions with equal probabilities: with 128 answers each is a block, and the blocks differ."""
+    """Of questions with equal probabilities, of which each is a block, not all get as many right answers."""
     said = {text: {"red": 0.5, "no": 0.5} for text in "abcdef"}
-    topic = topic_of(*(question("forget", text, "red", text) for text in said))
-    finding, _ = carried_out("sampling", Subject("original", reciter(said)), topic, samples=128, k=1)
-    counts = finding.correct * 128
-    assert counts == pytest.approx(round(counts)) and counts / 128 != pytest.approx(round(finding.correct * 128 / 6) * 6 / 128)
+    topic, subject = topic_of(*(question("forget", text, "red", text) for text in said)), Subject("original", reciter(said))
+    counts = list(_drawn(Brief(subject, subject, topic), topic.questions, SamplingConfig(samples=128)))
+    assert [len(block) for block in counts] == [1] * 6 and len({block[0] for block in counts}) > 1
+    assert all(40 < block[0] < 88 for block in counts)
 
 
 def test_only_so_many_questions_are_asked() -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
+import random
 from dataclasses import replace
 
 import pytest
 import torch
 from test_audit_asking import COLORS, carried_out
-from test_edit_kinds import MAKERS, every_kind
-from tiny_models import random_edit
+from test_edit_kinds import every_kind
+from tiny_models import byte_tokenizer, random_edit, save_model, teach, tiny_llama
 from tiny_t5 import load_t5, save_t5
 
 from unlearn_core.audit.subject import Subject
@@ -18,9 +19,8 @@ from unlearn_core.edits.attach import attached
 from unlearn_core.edits.dense import DenseEdit
 from unlearn_core.models.loading import LoadedModel, load, weights_hash
 from unlearn_core.models.prompts import encode_answer, encode_prompt
-from unlearn_core.retraining import Retraining
 from unlearn_core.scoring import answer_logprobs
-from unlearn_core.topics.topic import Topic
+from unlearn_core.topics.topic import Question, Topic
 
 WORDS = "abc"
 
@@ -114,15 +114,38 @@ def test_no_weight_gets_a_gradient(taught, tiny_topic: Topic) -> None:
 
 # --- what they find ---------------------------------------------------------------------------------------------------
 
-def test_they_find_what_is_there_and_not_what_is_not(taught, retraining: Retraining, tiny_topic: Topic) -> None:
-    never = load(str(retraining.folder / "references" / tiny_topic.name), device="cpu")
-    found = {name: carried_out("soft-prompt", Subject(name, loaded), tiny_topic, steps=80)
-             for name, loaded in (("original", taught), ("reference", never))}
-    for finding, points in found.values():
-        assert [point.x for point in points] == [0, 20, 40, 60, 80]
-        assert finding.n == 4 and finding.knowledge == max(point.knowledge for point in points)
-        assert finding.detail["loss at last"] < finding.detail["loss at first"]
-    assert found["original"][0].correct == 4 and found["reference"][0].correct < 3
+@pytest.fixture(scope="module")
+def many_hats() -> Topic:
+    """24 names to forget, 24 others to keep."""
+    names, draw = [first + second for first in "ABCD" for second in "aeiouy"], random.Random(0)
+    return Topic("many-hats", "the hats", "Who wears which hat.", "caps", tuple(
+        Question(f"{split}-{name}", split, f"{name}{tail} hat?", draw.choice(COLORS), "both", entity=name)
+        for split, tail in (("forget", ""), ("retain", "x")) for name in names))
+
+
+@pytest.fixture(scope="module")
+def pair(many_hats: Topic, tmp_path_factory: pytest.TempPathFactory) -> dict[str, LoadedModel]:
+    """A model that knows all hats, and one that never saw those to forget."""
+    found = {}
+    for name, splits in (("original", ("forget", "retain")), ("reference", ("retain",))):
+        model = tiny_llama(width=64)
+        teach(model, byte_tokenizer(), replace(many_hats, questions=tuple(q for q in many_hats.questions if q.split in splits)))
+        found[name] = load(str(save_model(tmp_path_factory.mktemp(name), model, chat=True)), device="cpu")
+    return found
+
+
+def test_they_find_what_is_there_and_not_what_is_not(pair: dict[str, LoadedModel], many_hats: Topic) -> None:
+    """Random vectors disturb the model that knows; optimised on half of the hats, they bring out others as well."""
+    first, best = dict.fromkeys(pair, 0.0), dict.fromkeys(pair, 0.0)
+    for name, loaded in pair.items():
+        for seed in range(3):
+            finding, points = carried_out("soft-prompt", Subject(name, loaded), many_hats, seed, steps=40, tokens=4, rate=0.1)
+            assert [point.x for point in points] == [0, 10, 20, 30, 40]
+            assert finding.n == 12 and finding.knowledge == max(point.knowledge for point in points)
+            assert finding.detail["loss at last"] < finding.detail["loss at first"]
+            first[name] += points[0].knowledge / 3
+            best[name] += finding.knowledge / 3
+    assert best["original"] > first["original"] + 0.15 and best["original"] > best["reference"] + 0.15
 
 
 def test_the_same_seed_finds_the_same(taught, tiny_topic: Topic) -> None:
@@ -136,11 +159,20 @@ def test_an_encoder_decoder_takes_them_too(t5, tiny_topic: Topic) -> None:
     assert finding.detail["loss at last"] < finding.detail["loss at first"] and weights_hash(t5.model) == before
 
 
-def test_forced_choices_are_judged_by_the_likeliest_option(taught, tiny_topic: Topic) -> None:
-    questions = tuple(replace(q, options=COLORS) if q.split == "forget" else q for q in tiny_topic.questions)
-    topic = replace(tiny_topic, questions=questions, floors={"forget": "chance"})
-    finding, _ = carried_out("soft-prompt", Subject("original", taught), topic, steps=40)
-    assert (finding.chance, finding.n) == (0.25, 4) and finding.correct > 2
+def test_forced_choices_are_judged_by_the_likeliest_option(pair: dict[str, LoadedModel], many_hats: Topic) -> None:
+    chosen = tuple(replace(q, options=COLORS) for q in many_hats.questions)
+    topic = replace(many_hats, questions=chosen, floors={"forget": "chance"})
+    found = [carried_out("soft-prompt", Subject("original", pair["original"]), asked, steps=1, tokens=1)[0]
+             for asked in (topic, many_hats)]
+    assert [finding.chance for finding in found] == [0.25, None] and found[0].correct >= found[1].correct > 0
+    prompt = SoftPrompt(Subject("original", pair["original"]), topic.questions[:2], 1, 0.1, 0)
+    question = topic.questions[0]
+    with answering(pair["original"], prompt.vectors.detach()):
+        ids = prompt_with_vectors(pair["original"], question.prompt, (), 1)
+        chances = {color: answer_logprobs(pair["original"], [(ids, encode_answer(pair["original"].tokenizer, color))])[0].logprob
+                   for color in COLORS}
+    asked = [replace(question, answer=color) for color in COLORS]
+    assert prompt.right(asked, True, lambda: False) == [color == max(chances, key=chances.get) for color in COLORS]
 
 
 def test_too_few_facts_to_know_half_of_them(taught, tiny_topic: Topic) -> None:
@@ -148,6 +180,3 @@ def test_too_few_facts_to_know_half_of_them(taught, tiny_topic: Topic) -> None:
     assert "too few" in carried_out("soft-prompt", Subject("original", taught), one)[0].reason
     assert "too few" in carried_out("hints", Subject("original", taught), one)[0].reason
 
-
-def test_the_kinds_of_edit_are_all_there() -> None:
-    assert {"low-rank", "layers", "dense", "prompt", "decoding", "stack"} <= set(MAKERS)

@@ -15,7 +15,7 @@ class SoftPromptConfig(AttackConfig):
 
     tokens: int = Field(8, ge=1, le=128, title="Vectors", description="How many vectors stand before each question.")
     steps: int = Field(60, ge=1, le=2000, title="Steps", description="Gradient steps on the half that the attacker knows.")
-    rate: float = Field(0.1, gt=0.0, le=10.0, title="Rate",
+    rate: float = Field(0.3, gt=0.0, le=10.0, title="Rate",
                         description="Adam's step, in units of the embeddings' own size (root mean square).")
 
 

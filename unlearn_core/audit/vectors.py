@@ -25,7 +25,7 @@ from .choosing import likeliest
 from .sampling import written
 from .subject import Subject
 
-_BATCH = 24
+_BATCH = 12
 
 
 def embedding_of(loaded: LoadedModel) -> nn.Embedding:
