@@ -113,7 +113,7 @@ HINTS = Attack(
     "Other facts shown first",
     "asking",
     "Right answers about half of the topic are shown before questions about the other half.",
-    "Shown some of the topic's other facts first",
+    "Shown none or some of the topic's other facts first",
     "Lynch et al. 2024, arXiv 2402.16835; RepSelect 2026, arXiv 2606.17168",
     HintsConfig,
     _hints,
