@@ -9,8 +9,8 @@ from typing import Any
 from urllib.parse import quote
 
 from .audit_view import ORIGINAL, REFERENCE, SUBJECTS, UNLEARNED, AuditView
-from .audit_words import RECOVERED, TITLES
-from .numbers import NOT_MEASURED, interval, percent
+from .audit_words import RECOVERED, TITLES, unbroken
+from .numbers import NOT_MEASURED, UNIT, interval, percent
 from .palette import GLYPHS
 from .spreadsheet import BYTE_ORDER_MARK, csv_text
 from .terms import TERMS, about, info, remarked
@@ -77,7 +77,11 @@ def _row(view: AuditView, row: Row, opened: bool) -> str:
             f'<th scope="row">{name}{about(_about(view, row))}</th><td class="audit-share">{_share(row)}</td>{cells}'
             f'<td class="number" data-label="{TITLES[REFERENCE]}">{_floor(row)}</td>'
             f'<td class="number" data-label="n">{row.get("n") or "–"}</td>'
-            f'<td class="audit-said">{escape(str(row.get("sentence") or ""))}</td></tr>')
+            f'<td class="audit-said">{escape(_sentence(row))}</td></tr>')
+
+
+def _sentence(row: Row) -> str:
+    return unbroken(str(row.get("sentence") or ""))
 
 
 def _about(view: AuditView, row: Row) -> str:
@@ -112,7 +116,7 @@ def _known(row: Row, subject: str) -> str:
 def _floor(row: Row) -> str:
     """What the same attack gets out of a model that never saw the topic; where something else stands for it, that, marked."""
     kind = str(row.get("floor_kind") or SAME)
-    if kind == SAME:
+    if kind == SAME or row.get(UNLEARNED) is None:
         return _known(row, REFERENCE)
     words, why = FLOORS.get(kind, (kind, ""))
     return f"{percent(row.get('floor'))}<br>{remarked(words, why)}"
@@ -134,18 +138,26 @@ def detail_html(view: AuditView, opened: str) -> str:
     if row is None:
         return ""
     attack = view.attack(opened)
-    facts = {"Needs": row.get("access"), "Source": attack.get("source"), "Floor": _floor_words(row)}
+    facts = {"Recovered": _share_words(row), "Floor": _floor_words(row), "Needs": row.get("access"), "Source": attack.get("source")}
     lines = "".join(f"<div><dt>{key}</dt><dd>{escape(str(value))}</dd></div>" for key, value in facts.items() if value)
     close = '<button type="button" class="card-action" data-pick="close">Close</button>'
     head = f'<header><h2>{escape(str(row["title"]))}</h2>{close}</header>'
     return (f'<section class="lt audit-detail" tabindex="-1" aria-label="{escape(str(row["title"]), quote=True)}">{head}'
-            f'<p>{escape(str(row.get("summary") or ""))}</p><p>{escape(str(row.get("sentence") or ""))}</p><dl>{lines}</dl>'
+            f'<p>{escape(str(row.get("summary") or ""))}</p><p>{escape(_sentence(row))}</p><dl>{lines}</dl>'
             f"{_found(view, row)}</section>")
 
 
+def _share_words(row: Row) -> str:
+    share, low, high = (row.get(key) for key in (RECOVERED, "low", "high"))
+    between = f" (95{UNIT} interval {interval(low, high)})" if low is not None and high is not None else ""
+    return "" if share is None else f"{percent(share)}{between}"
+
+
 def _floor_words(row: Row) -> str:
+    if row.get(UNLEARNED) is None:
+        return ""
     kind = str(row.get("floor_kind") or SAME)
-    return TERMS["same_attack"] if kind == SAME else FLOORS.get(kind, ("", kind))[1]
+    return f"{percent(row.get('floor'))}. {TERMS['same_attack'] if kind == SAME else FLOORS.get(kind, ('', kind))[1]}"
 
 
 def _found(view: AuditView, row: Row) -> str:

@@ -19,7 +19,7 @@ from .palette import LIGHT, PLOT_GREY
 from .plots import axis, frame
 
 INK = LIGHT.ink
-HEIGHT = 340
+HEIGHT, LIVE_HEIGHT = 340, 240
 MOST_TICKS = 12
 _LINES = {
     ORIGINAL: {"color": PLOT_GREY, "dash": "solid", "width": 2},
@@ -45,7 +45,7 @@ def curves(points: tuple[AttackPoint, ...]) -> dict[tuple[str, str], Curve]:
     return found
 
 
-def curves_figure(view: AuditView, attack: str) -> go.Figure | None:
+def curves_figure(view: AuditView, attack: str, height: int = HEIGHT) -> go.Figure | None:
     """All curves of an attack, None where it has none. `layout.meta.points` counts the places drawn."""
     lines = curves(view.points.get(attack, ()))
     if not lines:
@@ -54,7 +54,7 @@ def curves_figure(view: AuditView, attack: str) -> go.Figure | None:
     traces = [_trace(subject, series, line, names.index(series)) for (series, subject), line in lines.items()]
     places = sorted({x for line in lines.values() for x, _ in line})
     layout = frame(axis(escape(str(view.attack(attack).get("x") or "")), **_across(places)),
-                   axis("Came out, % of judged items", range=[-4, 104], tickvals=[0, 25, 50, 75, 100]), height=HEIGHT,
+                   axis("Came out, % of judged items", range=[-4, 104], tickvals=[0, 25, 50, 75, 100]), height=height,
                    uirevision=attack, meta={"points": sum(len(line) for line in lines.values()), "attack": attack})
     return go.Figure({"data": traces, "layout": layout})
 

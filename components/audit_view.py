@@ -54,6 +54,11 @@ class AuditView(Story):
         return [attack for attack in self.attacks if attack["name"] not in ended]
 
     @property
+    def latest(self) -> str:
+        """The attack at work, or the last before it, that has a curve; "" before the first has."""
+        return next(reversed(self.points), "")
+
+    @property
     def share(self) -> float:
         """Done share of the whole audit, every attack on every model counting alike."""
         if self.turn is None or self.turn.count <= 0:

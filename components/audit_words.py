@@ -33,7 +33,7 @@ def head_html(view: AuditView, running: bool) -> str:
              "" if running else duration(view.at), view.started_at[:16].replace("T", " ")]
     line = f'<p class="lt-quiet audit-facts">{escape(" · ".join(fact for fact in facts if fact))}</p>'
     failed = failed_html(view.end) if isinstance(view.end, Failed) else ""
-    return (f'<div class="lt audit-head">{_QUESTION}<p class="lt-sentence">{escape(said(view, running))}</p>{line}{failed}</div>')
+    return (f'<div class="lt audit-head">{_QUESTION}<p class="lt-sentence">{escape(unbroken(said(view, running)))}</p>{line}{failed}</div>')
 
 
 def said(view: AuditView, running: bool) -> str:
@@ -46,6 +46,11 @@ def said(view: AuditView, running: bool) -> str:
     if isinstance(view.end, Failed):
         return " ".join(("The audit failed before its end.", most)).strip()
     return " ".join(("The program ended before the audit did; what it had measured is below.", most)).strip()
+
+
+def unbroken(sentence: str) -> str:
+    """A sentence whose per cents stay on the line of their number."""
+    return sentence.replace(" %", UNIT)
 
 
 def so_far(view: AuditView) -> str:
@@ -103,11 +108,11 @@ def _amount(progress: Progress | None) -> str:
 
 
 def live_words(view: AuditView, running: bool) -> str:
-    """Whose curves are being drawn; "" where none are."""
-    attack = view.attack(view.turn.attack) if running and view.turn is not None else {}
-    if not attack.get("x"):
+    """Whose curves are drawn while it goes on; "" where none are."""
+    if not running or not view.latest:
         return ""
-    return f'<div class="lt"><h3>{escape(str(attack["title"]))}, as it goes</h3></div>'
+    title = str(view.attack(view.latest).get("title") or view.latest)
+    return f'<div class="lt"><h3>{escape(title)}: what comes out of each model</h3></div>'
 
 
 # Before, and earlier ones ---------------------------------------------------------------------------------------------

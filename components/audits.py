@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from .audit_plot import HEIGHT
+from .audit_plot import HEIGHT, LIVE_HEIGHT
 from .audit_words import FAMILY, RECOVERED
 from .live_plot import LivePlot
 from .picker import Picker
@@ -63,7 +63,7 @@ def build_audits(attacks: list[dict[str, Any]]) -> Audits:
     with gr.Column(elem_id="audit-going"):
         parts["now"] = gr.HTML("", elem_id="audit-now")
         parts["live_words"] = gr.HTML("", elem_id="audit-live-words")
-        parts["live"] = LivePlot(None, height=HEIGHT, elem_id="audit-live", label="What comes out along the attack at work")
+        parts["live"] = LivePlot(None, height=LIVE_HEIGHT, elem_id="audit-live", label="What comes out along the attack at work")
     with gr.Row(elem_id="audit-tools"):
         parts["sort"] = gr.Radio(SORTS, value=FAMILY, show_label=False, container=False, elem_id="audit-sort", scale=0,
                                  min_width=300)

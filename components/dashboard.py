@@ -298,14 +298,16 @@ class _Page:
 
     def _wire_audits(self) -> None:
         view, desk = self.audits, self.audits_desk
-        self._on(self.audited.change, desk.follow, parts=AUDIT_STREAMED, trigger_mode="multiple", concurrency_limit=None)
-        for trigger in (self.opened.change, self.tabs.select):
-            self._on(trigger, desk.attend, queue=False, **LAST)
+        streamed = {"parts": AUDIT_STREAMED, "trigger_mode": "multiple", "concurrency_limit": None}
+        followed = self._on(self.audited.change, desk.follow, **streamed)
+        for trigger in (self.opened.change, self.tabs.select):  # queued: Gradio tells of no changed number otherwise
+            self._on(trigger, desk.attend, **LAST)
         changes = [widget.change for widget in view.form]
-        self._on([self.page.load, self.opened.change, *changes], desk.refresh, view.form, queue=False, **LAST)
+        for triggers in ([self.page.load, self.opened.change, *changes], followed.then):
+            self._on(triggers, desk.refresh, view.form, parts=("audit_estimate", "audit_command"), queue=False, **LAST)
         for button, every in ((view.every, True), (view.none, False)):
             self._on(button.click, partial(desk.choose, every=every))
-        acted = self._on(view.actions.select, desk.act, view.form, picked=True, queue=False)
+        acted = self._on(view.actions.select, desk.act, view.form, picked=True)
         acted.then(None, None, None, js=SHOW_AUDIT, **PRIVATE)
         self._on(view.messages.select, desk.watch, picked=True)
         self._on(view.earlier.select, desk.pick_audit, picked=True, **LAST)

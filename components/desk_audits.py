@@ -16,7 +16,7 @@ from unlearn_core.runner import Busy
 from . import audit_words as words
 from . import sidebar
 from .audit_card import card_html, detail_html, file_html
-from .audit_plot import curves_figure
+from .audit_plot import LIVE_HEIGHT, curves_figure
 from .audit_view import AuditView, fold
 from .audits import by_family
 from .desk import Desk, card
@@ -173,13 +173,13 @@ class AuditsDesk:
         with here.lock:
             view, running = here.view, here.running
             ours = running and self.runner.auditing() == here.name
-            live = curves_figure(view, view.turn.attack) if running and view.turn else None
+            live = curves_figure(view, view.latest, LIVE_HEIGHT) if running else None
             plot = curves_figure(view, here.opened) if view.row(here.opened) else None
             parts = {
                 "head": words.head_html(view, running),
                 "actions": words.action_html(ours, here.stopping, bool(view.rows)),
                 "now": words.now_html(view, here.now, running),
-                "live_words": words.live_words(view, running) if live else "",
+                "live_words": words.live_words(view, running),
                 "live": live.to_json() if live else None,
                 "card": card_html(view, here.sort, here.opened),
                 "file": "" if running else file_html(view),
