@@ -24,16 +24,19 @@ def head_html(view: AuditView, running: bool) -> str:
     """What came of it in a sentence, and of what; without an audit, what will be here."""
     if not view.audit_id and isinstance(view.end, Failed):
         return f'<div class="lt">{failed_html(view.end)}</div>'
-    if not view.audit_id:
+    if not view.audit_id and not running:
         return empty_html("Here each attack will have a row: how much of what was forgotten it brings back, beside the original "
                           "and a model that never saw the topic.", "Choose attacks and press Attack.")
     status = "Running" if running else _STATUS.get(view.status, "")
     beside = "" if REFERENCE in view.subjects else "no model that never saw it"
-    facts = [status, f"{len(view.rows)} of {_attacks(len(view.attacks))}", beside, f"seed {view.config.get('seed', 0)}",
-             "" if running else duration(view.at), view.started_at[:16].replace("T", " ")]
+    facts = [status]
+    if view.audit_id:
+        facts += [f"{len(view.rows)} of {_attacks(len(view.attacks))}", beside, f"seed {view.config.get('seed', 0)}",
+                  "" if running else duration(view.at), view.started_at[:16].replace("T", " ")]
     line = f'<p class="lt-quiet audit-facts">{escape(" · ".join(fact for fact in facts if fact))}</p>'
     failed = failed_html(view.end) if isinstance(view.end, Failed) else ""
-    return (f'<div class="lt audit-head">{_QUESTION}<p class="lt-sentence">{escape(unbroken(said(view, running)))}</p>{line}{failed}</div>')
+    sentence = escape(unbroken(said(view, running)))
+    return f'<div class="lt audit-head">{_QUESTION}<p class="lt-sentence">{sentence}</p>{line}{failed}</div>'
 
 
 def said(view: AuditView, running: bool) -> str:

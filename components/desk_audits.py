@@ -83,7 +83,9 @@ class AuditsDesk:
             return {"audit_messages": sidebar.busy_html(error.run_id, seconds_since(error.since), error.kind)}
         except LetheError as error:
             return {"audit_messages": card(error)}
-        return self._open(seat, audit_id)
+        opened = self._open(seat, audit_id)
+        seat.audit.running = True  # at once: nothing of an earlier audit stays beside it, and no second one is asked for
+        return opened | self._drawn(seat)
 
     # --- opening and following ----------------------------------------------------------------------------------------
 
