@@ -31,8 +31,9 @@ SPAN = 7  # columns of the table
 LONGEST_VALUE = 400  # characters of a detail
 
 
-def card_html(view: AuditView, sort: str, opened: str) -> str:
-    """Every row so far under its family, or the most recovered first; the name of each opens it."""
+def card_html(view: AuditView, sort: str, opened: str, closed: str = "") -> str:
+    """Every row so far under its family, or the most recovered first; the name of each opens it. `closed`: the attack whose details
+    were just closed, where the keyboard comes back to."""
     if not view.rows:
         return ""
     heads = (f'<th scope="col">Attack</th><th scope="col" class="audit-share">Recovered{info("recovered")}</th>'
@@ -43,7 +44,8 @@ def card_html(view: AuditView, sort: str, opened: str) -> str:
     groups = [("", by_share(view))] if sort == RECOVERED else by_family(view)
     body = "".join(_group(view, title, rows, opened) for title, rows in groups)
     waiting = "" if view.over or view.interrupted else _waiting(view)
-    return f'<table class="runs audit-table"><thead><tr>{heads}</tr></thead>{body}{waiting}</table>'
+    back = f' data-back="{escape(f"attack:{closed}", quote=True)}"' if closed else ""
+    return f'<table class="runs audit-table"{back}><thead><tr>{heads}</tr></thead>{body}{waiting}</table>'
 
 
 def by_family(view: AuditView) -> list[tuple[str, list[Row]]]:
@@ -71,9 +73,10 @@ def _row(view: AuditView, row: Row, opened: bool) -> str:
     pick = escape(f"attack:{row['attack']}", quote=True)
     explained = escape(str(row["title"]))
     name = f'<button type="button" class="run-name" aria-expanded="{str(opened).lower()}" data-pick="{pick}">{explained}</button>'
+    chosen = ' class="chosen"' if opened else ""
     cells = "".join(f'<td class="number" data-label="{TITLES[subject]}">{_known(row, subject)}</td>'
                     for subject in (ORIGINAL, UNLEARNED))
-    return (f'<tr data-row="{escape(row["attack"], quote=True)}" data-pick="{pick}"{" class=chosen" * opened}>'
+    return (f'<tr data-row="{escape(row["attack"], quote=True)}" data-pick="{pick}"{chosen}>'
             f'<th scope="row">{name}{about(_about(view, row))}</th><td class="audit-share">{_share(row)}</td>{cells}'
             f'<td class="number" data-label="{TITLES[REFERENCE]}">{_floor(row)}</td>'
             f'<td class="number" data-label="n">{row.get("n") or "–"}</td>'

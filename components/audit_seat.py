@@ -22,6 +22,7 @@ class AuditSeat(SeriesSeat):
     listed: str = ""
     sort: str = "family"
     opened: str = ""  # the attack whose curves are open
+    closed: str = ""  # the one whose details were just closed
     view: AuditView = field(default_factory=AuditView)
     now: float = 0.0
     running: bool = False

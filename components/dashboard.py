@@ -300,8 +300,8 @@ class _Page:
         view, desk = self.audits, self.audits_desk
         streamed = {"parts": AUDIT_STREAMED, "trigger_mode": "multiple", "concurrency_limit": None}
         followed = self._on(self.audited.change, desk.follow, **streamed)
-        for trigger in (self.opened.change, self.tabs.select):  # queued: Gradio tells of no changed number otherwise
-            self._on(trigger, desk.attend, **LAST)
+        self._on(self.opened.change, desk.attend, **LAST)  # queued: Gradio tells of no changed number otherwise
+        self._on(self.tabs.select, desk.look, picked=True, **LAST)
         changes = [widget.change for widget in view.form]
         for triggers in ([self.page.load, self.opened.change, *changes], followed.then):
             self._on(triggers, desk.refresh, view.form, parts=("audit_estimate", "audit_command"), queue=False, **LAST)

@@ -116,13 +116,19 @@ class AuditsDesk:
                         "address": address(seat)}
 
     def attend(self, seat: Seat) -> Drawn:
-        """Another run was opened, or the tab came into sight: the run's audit in progress, or its newest."""
-        here = seat.audit
+        """A run was opened: where it is another than before, its audit in progress, or its newest."""
         newest = next(iter(self.store.audits(seat.run_id)), None)
-        going = newest is not None and newest.status == "running" and newest.audit_id != here.name
-        if here.run_id == seat.run_id and not (going and seat.tab == AUDIT):
+        return {} if seat.audit.run_id == seat.run_id else self._open(seat, newest.audit_id if newest else "")
+
+    def look(self, seat: Seat, picked: dict[str, Any]) -> Drawn:
+        """The tab came into sight: an audit of the run may have been begun elsewhere."""
+        if str(picked["value"]).lower() != AUDIT or seat.audit.run_id != seat.run_id:
             return {}
-        return self._open(seat, newest.audit_id if newest else "")
+        seat.tab = AUDIT
+        newest = next(iter(self.store.audits(seat.run_id)), None)
+        if newest is not None and newest.audit_id != seat.audit.name and (newest.status == "running" or not seat.audit.name):
+            return self._open(seat, newest.audit_id)
+        return self._list(seat) | {"address": address(seat)}
 
     def _open(self, seat: Seat, audit_id: str) -> Drawn:
         """Look at an audit of the open run from now on; "": the run has none."""
@@ -183,7 +189,7 @@ class AuditsDesk:
                 "now": words.now_html(view, here.now, running),
                 "live_words": words.live_words(view, running),
                 "live": live.to_json() if live else None,
-                "card": card_html(view, here.sort, here.opened),
+                "card": card_html(view, here.sort, here.opened, here.closed),
                 "file": "" if running else file_html(view),
                 "notes": words.notes_html(view),
                 "detail": detail_html(view, here.opened),
@@ -205,9 +211,11 @@ class AuditsDesk:
 
     def pick(self, seat: Seat, picked: dict[str, Any]) -> Drawn:
         """In the card, a row is opened, or closed where it was; or the button beside its details closes it."""
+        here = seat.audit
         kind, _, value = str(picked["value"]).partition(":")
-        seat.audit.opened = value if kind == "attack" and value != seat.audit.opened else ""
-        return self._drawn(seat)
+        here.closed, here.opened = here.opened, value if kind == "attack" and value != here.opened else ""
+        drawn, here.closed = self._drawn(seat), ""
+        return drawn
 
     def pick_audit(self, seat: Seat, picked: dict[str, Any]) -> Drawn:
         """Another audit of the run was chosen. The list itself stays: it shows already what was chosen in it."""

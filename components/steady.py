@@ -6,15 +6,17 @@ from typing import Any
 
 from .picker import Picker
 
-# What was focused is known by what it picks.
+# What was focused is known by what it picks; a lone button follows another; `data-back` names the place to come back to.
 _KEEP = """
 let at = null;
 element.addEventListener('focusin', (event) => { at = event.target.closest('[data-pick]')?.dataset.pick ?? null; });
 element.addEventListener('focusout', (event) => { if (event.relatedTarget) at = null; });
 new MutationObserver(() => {
   const lost = !document.activeElement || document.activeElement === document.body;
-  if (!lost || at === null) return;
-  const target = [...element.querySelectorAll('button[data-pick]')].find((node) => node.dataset.pick === at);
+  const wanted = at ?? element.querySelector('[data-back]')?.dataset.back;
+  if (!lost || !wanted) return;
+  const buttons = [...element.querySelectorAll('button[data-pick]')];
+  const target = buttons.find((node) => node.dataset.pick === wanted) ?? (buttons.length === 1 ? buttons[0] : null);
   target?.focus({preventScroll: true});
 }).observe(element, {childList: true, subtree: true});
 """

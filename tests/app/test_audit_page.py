@@ -181,6 +181,7 @@ def test_the_card_sorts_and_a_row_opens_its_curves(scripted, visit):
     expect(page.locator("#audit-plot .live-plot")).to_be_hidden()
     page.locator("#audit-detail").get_by_role("button", name="Close").click()
     expect(page.locator("#audit-detail section")).to_have_count(0)
+    expect(page.locator(f"{ROWS}[data-row='worst-wording'] .run-name")).to_be_focused()
 
 
 def test_the_keyboard_keeps_its_place_in_a_card_that_is_drawn_again(scripted, visit):

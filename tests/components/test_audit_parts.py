@@ -176,7 +176,7 @@ def test_a_row_has_a_bar_with_its_interval_and_all_three_models() -> None:
     shown = cards.card_html(seen(STARTED, AttackEnded(row("hints", 0.2))), "family", "hints")
     assert 'audit-fill" style="width:20.0%"' in shown and 'audit-line" style="left:12.0%;width:19.0%"' in shown
     assert "12 to 31\u00a0%" in shown and all(f">{figure}\u00a0%<" in shown for figure in (97, 21, 2)) and ">60<" in shown
-    assert 'class=chosen' in shown and 'aria-expanded="true"' in shown
+    assert 'class="chosen"' in shown and 'aria-expanded="true"' in shown
     assert "What hints does. Needs questions and answers. Source: Somebody &lt;2024&gt;." in shown
     assert "Still to come: Asked plainly, 4 bits, Relearning" in shown and "<i>" not in shown
 
