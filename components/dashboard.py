@@ -14,9 +14,12 @@ from unlearn_core.errors import LetheError
 from unlearn_core.store import Store
 
 from .anatomy import build_anatomy
+from .audit_seat import PICTURE
+from .audits import build_audits
 from .compare import build_compare
 from .controls import Field, control
 from .desk import Desk, card
+from .desk_audits import AuditsDesk
 from .desk_compare import CompareDesk
 from .desk_questions import QuestionsDesk
 from .desk_races import RacesDesk
@@ -48,6 +51,8 @@ FORM_PARTS = ("messages", *(f"{name}_problem" for name in (*COMMON, "settings"))
 SEQUENCE_PARTS = ("messages", "count", "topics", "words", "mode", "mode_words", "command", "estimate", "now", "actions")
 SEQUENCE_STREAMED = ("sequence_now", "sequence_actions", "sequences", "runs_table")
 RACE_STREAMED = ("race_head", "race_now", "race_actions", "race_finding", "race_plot", "race_table", "race_notes", "race_list")
+AUDIT_STREAMED = ("address", *(f"audit_{name}" for name in (*PICTURE, "earlier")))
+AUDIT_PARTS = (*PICTURE, "earlier", "messages", "command", "estimate", "choosing")
 QUEUED = 64  # events that may wait
 PRIVATE = {"api_visibility": "private", "show_progress": "hidden"}
 LAST = {"trigger_mode": "always_last"}  # what was chosen last counts; nothing that a person did is dropped
@@ -60,6 +65,8 @@ IN_TURN = {"concurrency_limit": 1, "concurrency_id": "questions"}
 COPY_COMMAND = "(command) => { window.lethe.copy(command, 'Command copied'); }"
 SHOW_RACE = "() => { window.lethe.show('#race-messages .lt', '#race-head'); }"
 SHOW_SEQUENCE = "() => { window.lethe.show('#sequence-messages .lt', '#sequence-now'); }"
+SHOW_AUDIT = "() => { window.lethe.show('#audit-messages .lt', '#audit-now'); }"
+SHOW_ATTACK = "() => { window.lethe.show('#audit-detail section'); }"
 SHOW_RUN = "() => { window.lethe.show('#verdict'); }"
 COPY_LINK = "() => { window.lethe.copy(location.href, 'Link copied'); }"
 
@@ -80,6 +87,7 @@ class _Page:
         self.compare_desk, self.runs_desk, self.races_desk = CompareDesk(desk), RunsDesk(desk), RacesDesk(desk)
         self.questions_desk = QuestionsDesk(desk)
         self.sequences_desk = SequencesDesk(desk, self.races_desk)
+        self.audits_desk = AuditsDesk(desk, self.sequences_desk)
         self.parts: dict[str, list[Any]] = {}
 
     # --- layout -------------------------------------------------------------------------------------------------------
@@ -105,6 +113,8 @@ class _Page:
                 self.compare = build_compare(first)
             with gr.Tab("Questions", id="questions"):
                 self.questions = build_questions(first, saved)
+            with gr.Tab("Audit", id="audit"):
+                self.audits = build_audits(self.audits_desk.attacks)
             with gr.Tab("Internals", id="internals"):
                 self.anatomy = build_anatomy(first)
             with gr.Tab("Runs", id="runs"), gr.Tabs(selected="history", elem_id="runs-view") as self.runs_view:
@@ -147,7 +157,7 @@ class _Page:
     def _name_parts(self, strip: gr.HTML, drawer: gr.Sidebar, address: Address, standing: Standing) -> None:
         """Which widgets show which part; some parts are shown twice."""
         one, two, three, bar = self.compare, self.anatomy, self.runs, self.sidebar
-        self.opened, self.raced, self.sequenced = gr.State(0), gr.State(0), gr.State(0)
+        self.opened, self.raced, self.sequenced, self.audited = gr.State(0), gr.State(0), gr.State(0), gr.State(0)
         self.parts = {
             "strip": [strip],
             "sidebar": [drawer],
@@ -191,6 +201,8 @@ class _Page:
             "runs_view": [self.runs_view],
             "mode": [one.mode],
             **{f"questions_{name}": [getattr(self.questions, name)] for name in QUESTION_PARTS},
+            **{f"audit_{name}": [getattr(self.audits, name)] for name in AUDIT_PARTS},
+            **{f"audit_{family}": [boxes] for family, boxes in self.audits.families.items()},
             **{f"race_{name}": [getattr(self.races, name)] for name in RACE_PARTS},
             **{f"sequence_{name}": [getattr(self.sequences, name)] for name in SEQUENCE_PARTS},
             **{part.name: [getattr(bar, part.name)] for part in fields(Sidebar)},
@@ -214,6 +226,7 @@ class _Page:
         self._wire_runs()
         self._wire_races()
         self._wire_sequences()
+        self._wire_audits()
 
     def _wire_sidebar(self) -> None:
         bar, setup = self.sidebar, self.setup
@@ -231,7 +244,7 @@ class _Page:
         for button in (self.sidebar.stop, self.strip_stop, self.end_replay):
             self._on(button.click, self.setup.stop, queue=False)
         self._on(self.replay.click, self.desk.replay)
-        self._on(self.messages.select, self.sequences_desk.watch, picked=True)
+        self._on(self.messages.select, self.audits_desk.watch, picked=True)
         self.copy_link.click(None, None, None, js=COPY_LINK, **PRIVATE)
 
     def _wire_ask(self) -> None:
@@ -284,7 +297,7 @@ class _Page:
             self._on(button.click, partial(desk.choose, every=every))
         begun = self._on(view.start.click, desk.start, asked)
         begun.then(None, None, None, js=SHOW_RACE, **PRIVATE)
-        self._on(view.messages.select, self.sequences_desk.watch, picked=True)
+        self._on(view.messages.select, self.audits_desk.watch, picked=True)
         self._on(view.actions.select, desk.act, picked=True, queue=False)
         self._on(view.upward.input, desk.set_upward, [view.upward], **LAST)
         for event, handler in ((view.table.select, desk.pick), (view.plot.select, desk.pick_point)):
@@ -302,10 +315,30 @@ class _Page:
         self._on([self.page.load, *changes], desk.refresh, asked, queue=False, **LAST)
         begun = self._on(view.start.click, desk.start, asked)
         begun.then(None, None, None, js=SHOW_SEQUENCE, **PRIVATE)
-        self._on(view.messages.select, desk.watch, picked=True)
+        self._on(view.messages.select, self.audits_desk.watch, picked=True)
         self._on(view.actions.select, desk.act, picked=True, queue=False)
         chosen = self._on(view.tables.select, desk.choose, picked=True)
         self._on(chosen.then, desk.undo, concurrency_limit=None)
+        view.copy.click(None, [view.command], None, js=COPY_COMMAND, **PRIVATE)
+
+    def _wire_audits(self) -> None:
+        view, desk = self.audits, self.audits_desk
+        streamed = {"parts": AUDIT_STREAMED, "trigger_mode": "multiple", "concurrency_limit": None}
+        followed = self._on(self.audited.change, desk.follow, **streamed)
+        self._on(self.opened.change, desk.attend, **LAST)  # queued: Gradio tells of no changed number otherwise
+        self._on(self.tabs.select, desk.look, picked=True, **LAST)
+        changes = [widget.change for widget in view.form]
+        for triggers in ([self.page.load, self.opened.change, *changes], followed.then):
+            self._on(triggers, desk.refresh, view.form, parts=("audit_estimate", "audit_command"), queue=False, **LAST)
+        for button, every in ((view.every, True), (view.none, False)):
+            self._on(button.click, partial(desk.choose, every=every))
+        acted = self._on(view.actions.select, desk.act, view.form, picked=True)
+        acted.then(None, None, None, js=SHOW_AUDIT, **PRIVATE)
+        self._on(view.messages.select, desk.watch, picked=True)
+        self._on(view.earlier.select, desk.pick_audit, picked=True, **LAST)
+        self._on(view.sort.input, desk.set_sort, [view.sort], **LAST)
+        for part in (view.card, view.detail):
+            self._on(part.select, desk.pick, picked=True, **LAST).then(None, None, None, js=SHOW_ATTACK, **PRIVATE)
         view.copy.click(None, [view.command], None, js=COPY_COMMAND, **PRIVATE)
 
     def _refreshed(self, triggers: Any) -> None:
@@ -332,14 +365,14 @@ class _Page:
         return triggers(function, inputs, outputs, **how)
 
     def _outputs(self, parts: Iterable[str]) -> list[Any]:
-        return [self.opened, self.raced, self.sequenced, *(widget for name in parts for widget in self.parts[name])]
+        return [self.opened, self.raced, self.sequenced, self.audited, *(widget for name in parts for widget in self.parts[name])]
 
     def _arrive(self, request: gr.Request) -> dict[Any, Any]:
         seat = self.seat(request)
         query = dict(request.query_params)
-        arrived = [desk.arrive(seat, query) for desk in (self.desk, self.races_desk, self.sequences_desk)]
+        arrived = [desk.arrive(seat, query) for desk in (self.desk, self.races_desk, self.sequences_desk, self.audits_desk)]
         said = "".join(found.get("messages", "") for found in arrived)
-        changed = arrived[0] | arrived[1] | arrived[2] | ({"messages": said} if said else {})
+        changed = arrived[0] | arrived[1] | arrived[2] | arrived[3] | ({"messages": said} if said else {})
         return self.values(seat, changed | {"address": address(seat)})
 
     def _leave(self, request: gr.Request) -> None:
@@ -349,9 +382,10 @@ class _Page:
         return self.desk.seats.of(request.session_hash)
 
     def values(self, seat: Seat, drawn: Drawn) -> dict[Any, Any]:
-        """New values by widget. The numbers of the opened run, race and sequence go along always: they start the followers."""
+        """New values by widget. The numbers of what is opened of each kind go along always: they start the followers."""
         values = {widget: value for name, value in drawn.items() for widget in self.parts[name]}
-        numbers = {self.opened: seat.generation, self.raced: seat.race.generation, self.sequenced: seat.sequence.generation}
+        numbers = {self.opened: seat.generation, self.raced: seat.race.generation, self.sequenced: seat.sequence.generation,
+                   self.audited: seat.audit.generation}
         return numbers | values
 
 

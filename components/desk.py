@@ -91,7 +91,7 @@ class Desk:
         if seat.asking:  # nobody waits for an answer under another run
             self.runner.stop_ask(seat.asking)
         seat.asking, seat.tab = "", tab
-        return _reset() | {"messages": "", "tabs": gr.Tabs(selected=tab)} | self.listing(seat)
+        return _reset() | seat.audit.blank() | {"messages": "", "tabs": gr.Tabs(selected=tab)} | self.listing(seat)
 
     def replay(self, seat: Seat) -> Drawn:
         return self.open(seat, seat.run_id, "replay")

@@ -15,7 +15,6 @@ from .desk import Desk
 from .pairs import way_of
 from .questions import (
     AS_ASKED,
-    BYTE_ORDER_MARK,
     EVERY,
     HIGHEST,
     LONGEST_SEARCH,
@@ -26,6 +25,7 @@ from .questions import (
 )
 from .screen import Drawn
 from .seats import Seat
+from .spreadsheet import BYTE_ORDER_MARK
 
 
 class QuestionsDesk:

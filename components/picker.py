@@ -104,7 +104,7 @@ const show = () => {
   document.documentElement.classList.remove('lethe-opening');
   if (!props.value) return;
   const query = new URLSearchParams(location.search);
-  for (const name of ['run', 'tab', 'q', 'race', 'sequence']) query.delete(name);
+  for (const name of ['run', 'tab', 'q', 'race', 'sequence', 'audit']) query.delete(name);
   for (const [name, value] of new URLSearchParams(props.value)) query.set(name, value);
   const text = query.toString();
   history.replaceState(history.state, '', location.pathname + (text ? '?' + text : ''));

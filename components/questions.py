@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from types import SimpleNamespace
 
 from unlearn_core.config import SPLITS
 from unlearn_core.events import Answer
+
+from . import spreadsheet
 
 OUTCOMES = ("forgotten", "leaked", "damaged", "kept", "unchanged")
 SETTLED = ("kept", "unchanged")  # as it was: what the list leaves out at first
@@ -21,8 +21,6 @@ PAGE = 50  # questions at a time
 LONGEST_SEARCH = 200
 COLUMNS = ("question_id", "split", "question", "expected", "original", "unlearned", "original_right", "unlearned_right", "outcome",
            "delta_logprob_nats", "original_logprob_nats", "unlearned_logprob_nats", "reference_right")  # fmt: skip
-BYTE_ORDER_MARK = "\ufeff"  # without it, spreadsheets take UTF-8 for something else
-_FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,15 +104,8 @@ def next_order(order: str) -> str:
 
 
 def csv_text(answers: Iterable[Answer]) -> str:
-    """The questions as CSV (RFC 4180), one row each under a heading; numbers unrounded, yes or no, empty where not known.
-
-    Text that a spreadsheet would take for a formula gets an apostrophe in front.
-    """
-    lines: list[str] = []
-    writer = csv.writer(SimpleNamespace(write=lines.append))
-    writer.writerow(COLUMNS)
-    writer.writerows(_cells(answer) for answer in answers)
-    return "".join(lines)
+    """The questions as CSV, one row each under a heading (see spreadsheet)."""
+    return spreadsheet.csv_text(COLUMNS, (dict(zip(COLUMNS, _cells(answer), strict=True)) for answer in answers))
 
 
 def _of_split(answer: Answer, split: str) -> bool:
@@ -155,21 +146,5 @@ def _counts(total: Counter[str], left: Counter[str], names: Sequence[str]) -> li
 
 
 def _cells(answer: Answer) -> list[object]:
-    texts = (answer.question_id, answer.split, answer.prompt, answer.expected, answer.original, answer.edited)
-    return [*(_safe(text) for text in texts), _yes(answer.original_ok), _yes(answer.edited_ok), _safe(answer.outcome),
-            *(_number(value) for value in (delta(answer), answer.original_logprob, answer.edited_logprob)),
-            _yes(answer.reference_ok)]  # fmt: skip
-
-
-def _safe(text: str) -> str:
-    """Text that no spreadsheet takes for a formula."""
-    risky = text.lstrip().startswith(_FORMULA) or text.startswith(("\t", "\r", "\n"))
-    return f"'{text}" if risky else text
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else repr(float(value))
-
-
-def _yes(known: bool | None) -> str:
-    return "" if known is None else "yes" if known else "no"
+    return [answer.question_id, answer.split, answer.prompt, answer.expected, answer.original, answer.edited, answer.original_ok,
+            answer.edited_ok, answer.outcome, delta(answer), answer.original_logprob, answer.edited_logprob, answer.reference_ok]

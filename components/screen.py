@@ -56,7 +56,8 @@ def address(seat: Seat) -> str:
     run = "" if seat.run_id == RECORDED or not seat.kept else seat.run_id
     race = seat.race.name if seat.tab == "runs" and seat.race.shown else ""
     sequence = seat.sequence.name if seat.tab == "runs" and seat.sequence.shown else ""
-    state = ViewState(run=run, tab=seat.tab, question=seat.question, race=race, sequence=sequence)
+    audit = seat.audit.name if seat.tab == "audit" and seat.audit.older else ""
+    state = ViewState(run=run, tab=seat.tab, question=seat.question, race=race, sequence=sequence, audit=audit)
     return query_string(state) or "?"
 
 
@@ -184,5 +185,5 @@ _PARTS: dict[str, tuple[Callable[[RunView, Seat, bool], tuple], Callable[[RunVie
     "angles": (_at, _angles),
     "angles_words": (_at, lambda v, s, r: angles_words(v, *(place(v, s) or (0, "")))),
     "address": (lambda v, s, r: (s.run_id, s.kept, s.tab, s.question, s.race.name, s.race.shown,
-                               s.sequence.name, s.sequence.shown), lambda v, s, r: address(s)),
+                               s.sequence.name, s.sequence.shown, s.audit.name, s.audit.older), lambda v, s, r: address(s)),
 }

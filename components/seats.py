@@ -9,6 +9,7 @@ from typing import Any
 from unlearn_core.events import Answer, TokenScores
 from unlearn_core.store import RECORDED
 
+from .audit_seat import AuditSeat
 from .questions import Choice
 from .race_seat import RaceSeat
 from .sequence_seat import SequenceSeat
@@ -59,6 +60,7 @@ class Seat:
     seen: dict[str, tuple] = field(default_factory=dict)  # what the parts on the page were drawn from
     race: RaceSeat = field(default_factory=RaceSeat)
     sequence: SequenceSeat = field(default_factory=SequenceSeat)
+    audit: AuditSeat = field(default_factory=AuditSeat)
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def open(self, run_id: str, how: str = "follow") -> None:
@@ -71,6 +73,7 @@ class Seat:
             if run_id != self.run_id:
                 self.run_id, self.layer, self.matrix, self.limit = run_id, None, None, 6
                 self.question = ""  # it was asked of the other run
+                self.audit.leave()
             self.view, self.running = None, False
             self.heats, self.scoring = {}, ""
             self.set_strength(1.0)
@@ -137,3 +140,4 @@ class Seats:
             seat.generation += 1
             seat.race.generation += 1
             seat.sequence.generation += 1
+            seat.audit.generation += 1

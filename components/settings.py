@@ -6,7 +6,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from unlearn_core.config import RaceConfig, RunConfig, SequenceConfig
+from unlearn_core.config import AuditConfig, RaceConfig, RunConfig, SequenceConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +19,8 @@ class Settings:
     model: str = "demo"
     trust_remote_code: bool = False
 
-    def command(self, config: RunConfig | RaceConfig | SequenceConfig) -> str:
-        """The headless command that repeats a run, a race or a sequence among the same runs and with the same permission."""
+    def command(self, config: RunConfig | RaceConfig | SequenceConfig | AuditConfig) -> str:
+        """The headless command that repeats what was asked for, among the same runs and with the same permission."""
         parts = [config.command()]
         if self.runs_dir != Path("runs"):
             parts.append(f"--runs-dir {shlex.quote(str(self.runs_dir))}")

@@ -252,12 +252,13 @@ def with_setting(settings: dict[str, Any], field: Field, shown: Any) -> dict[str
 
 
 def busy_html(run_id: str, seconds: float, kind: str = "run") -> str:
-    """Who is running, and the offer to watch. `kind`: run, race or sequence."""
+    """Who is running, and the offer to watch. `kind`: run, race, sequence or audit."""
+    article = "An" if kind == "audit" else "A"
     pick = escape(f"{'watch' if kind == 'run' else kind}:{run_id}", quote=True)
     return (
         '<div class="lt lt-problem busy" role="status">'
-        f'<p class="lt-problem-what">A {kind} started {duration(seconds)} ago in another window.</p>'
-        f"<p>One model works on one run, race or sequence at a time: {escape(run_id)} has it now.</p>"
+        f'<p class="lt-problem-what">{article} {kind} started {duration(seconds)} ago in another window.</p>'
+        f"<p>One model works on one run, race, sequence or audit at a time: {escape(run_id)} has it now.</p>"
         f'<button type="button" class="card-action" data-pick="{pick}">Watch it</button></div>'
     )
 

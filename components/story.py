@@ -1,4 +1,4 @@
-"""What runs and races have in common as the page knows them: how they stand, and what they are about. Pure."""
+"""What runs, races and audits have in common as the page knows them: how they stand, and what they are about. Pure."""
 
 from __future__ import annotations
 

@@ -46,20 +46,35 @@ TERMS: dict[str, str] = {
     "outcome": "forgotten: known before, not now; leaked: still known; kept: still known, as it should be; damaged: "
                "known before, lost by accident; unchanged: as right or wrong as before.",
     "live_sample": "A fixed sample of questions, asked again and again while the method works.",
+    "recovered": "Share of the lost knowledge that an attack brings back: (unlearned − floor) / (original − floor), from 0 to 1. "
+                 "0: no more comes out than of a model that never saw the topic, 1: as much as of the original. The line gives "
+                 "the share at both ends of the 95 % interval of the unlearned model's score.",
+    "same_attack": "What the same attack gets out of a model that was trained on the same text, but never saw the topic: that is "
+                   "the floor.",
 }
 
 
 def info(term: str) -> str:
     """A small round mark, reachable by keyboard, that shows the sentence. An unknown term gives nothing."""
-    return _opener('<span class="lt-info-mark" aria-hidden="true">i</span>', term, "lt-info") if term in TERMS else ""
+    return about(TERMS[term]) if term in TERMS else ""
+
+
+def about(text: str) -> str:
+    """The same mark with any sentence (plain text)."""
+    return _opener('<span class="lt-info-mark" aria-hidden="true">i</span>', text, "lt-info")
+
+
+def remarked(words: str, text: str) -> str:
+    """`words` (plain text) with a dotted underline that shows any sentence."""
+    return _opener(escape(words), text, "lt-info lt-term")
 
 
 def explained(words: str, term: str) -> str:
     """`words` (plain text) with a dotted underline that shows the sentence; an unknown term gives the words alone."""
-    return _opener(escape(words), term, "lt-info lt-term") if term in TERMS else escape(words)
+    return remarked(words, TERMS[term]) if term in TERMS else escape(words)
 
 
-def _opener(inner: str, term: str, classes: str) -> str:
-    safe = escape(TERMS[term], quote=True)
+def _opener(inner: str, text: str, classes: str) -> str:
+    safe = escape(text, quote=True)
     return (f'<span class="{classes}" tabindex="0" role="note" aria-label="{safe}">{inner}'
             f'<span class="lt-info-text" aria-hidden="true">{safe}</span></span>')

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from scripted_audits import ScriptedAudits
 from scripted_races import UNABLE, ScriptedRaces
 
 from unlearn_core.config import SPLITS, RunConfig
@@ -213,7 +214,7 @@ def scores(question_id: str, strength: float = 1.0) -> TokenScores:
     return TokenScores(question_id, tokens, original, blended, [1] * 4, [900, 3, 4000, 2], top, top)
 
 
-class ScriptedRunner(ScriptedRaces):
+class ScriptedRunner(ScriptedAudits, ScriptedRaces):
     """Stands in for `unlearn_core.runner.Runner`; `pace` multiplies every pause."""
 
     def __init__(self, store: Store, pace: float = 1.0) -> None:
@@ -233,8 +234,10 @@ class ScriptedRunner(ScriptedRaces):
         return folder.run_id
 
     def _refuse(self) -> None:
-        if self._running or self.racing():
-            raise Busy(self.racing() or self._running, self._since, "race" if self.racing() else "run")
+        going = {"race": self.racing(), "audit": self.auditing(), "run": self._running}
+        for kind, name in going.items():
+            if name:
+                raise Busy(name, self._since, kind)
 
     def _play(self, folder: Any, config: RunConfig) -> None:
         stop, began = self._stops[folder.run_id], time.monotonic()
@@ -323,6 +326,7 @@ class ScriptedRunner(ScriptedRaces):
                 },
                 {"name": UNABLE, "title": "EUL", "config_schema": _Settings.model_json_schema(), **method},
             ],
+            "attacks": self.attacks(),
             "models": [{"name": "demo", "title": "Built-in demo model", "summary": "", "parameters": 2_600_000}],
             "topics": [
                 {"name": name, "title": title[0], "summary": title[2], "counts": ITEMS}

@@ -26,7 +26,7 @@ def listen(runner: ScriptedRunner) -> None:
     """Stop whatever runs at each line of standard input: the test that started it has ended."""
     for _ in sys.stdin:
         runner.stop(runner.running() or "")
-        runner.stop_series(runner.racing() or "")
+        runner.stop_series(runner.racing() or runner.auditing() or "")
 
 
 def main(port: str, folder: str, pace: str = "1") -> None:

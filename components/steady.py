@@ -1,0 +1,30 @@
+"""A picker that keeps the keyboard's place when it is drawn again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .picker import Picker
+
+# What was focused is known by what it picks; a lone button follows another; `data-back` names the place to come back to.
+_KEEP = """
+let at = null;
+element.addEventListener('focusin', (event) => { at = event.target.closest('[data-pick]')?.dataset.pick ?? null; });
+element.addEventListener('focusout', (event) => { if (event.relatedTarget) at = null; });
+new MutationObserver(() => {
+  const lost = !document.activeElement || document.activeElement === document.body;
+  const wanted = at ?? element.querySelector('[data-back]')?.dataset.back;
+  if (!lost || !wanted) return;
+  const buttons = [...element.querySelectorAll('button[data-pick]')];
+  const target = buttons.find((node) => node.dataset.pick === wanted) ?? (buttons.length === 1 ? buttons[0] : null);
+  target?.focus({preventScroll: true});
+}).observe(element, {childList: true, subtree: true});
+"""
+
+
+class Steady(Picker):
+    """A `Picker` whose buttons keep the focus."""
+
+    def __init__(self, value: str = "", **layout: Any) -> None:
+        super().__init__(value, **layout)
+        self.js_on_load = f"{self.js_on_load}{_KEEP}"
