@@ -18,7 +18,7 @@ from typing import Any
 from unlearn_core.audit import ATTACKS, find_attack
 from unlearn_core.audit.engine import Audit, record_audit
 from unlearn_core.config import AuditConfig, RunConfig
-from unlearn_core.events import AttackBegun
+from unlearn_core.events import AttackBegun, Failed
 from unlearn_core.store import RunRecord, Store
 from unlearn_core.version import code_version
 from unlearn_core.workbench import Workbench
@@ -73,8 +73,10 @@ def attack(store: Store, bench: Workbench, record: RunRecord, names: Sequence[st
         if isinstance(event, AttackBegun) and not event.kept:
             print(f"{at:7.1f} s  {record.config.topic}, {record.config.method}: {event.attack}, {event.subject}", flush=True)
 
-    record_audit(Audit(config, folder, store, started), bench, tell)
+    end = record_audit(Audit(config, folder, store, started), bench, tell)
     folder.close()
+    if isinstance(end, Failed):
+        raise SystemExit(f"{record.run_id}: {end.what} {end.why}\n{end.trace}")
 
 
 def section(topic: str, found: Mapping[str, Mapping[str, Row]], names: Sequence[str]) -> str:

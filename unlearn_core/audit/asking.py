@@ -43,6 +43,11 @@ def guessing(questions: Sequence[Question]) -> float | None:
     return sum(shares) / len(shares) if shares else None
 
 
+def chance_of(brief: Brief, split: str = "forget") -> float | None:
+    """What guessing gives on a split that is judged by forced choice; None on every other."""
+    return guessing(brief.topic.scored(split)) if forced(brief.topic, split) else None
+
+
 def turns_of(subject: Subject) -> tuple[Turn, ...]:
     """Questions and answers that the subject's edit puts before every question."""
     return subject.edit.turns() if subject.edit is not None else ()
@@ -70,7 +75,7 @@ def _split(split: str, lacking: str) -> Callable[[Brief, AskingConfig], Asking]:
         if not questions:
             yield inapplicable(lacking)
             return
-        chance = guessing(questions) if forced(brief.topic, split) else None
+        chance = chance_of(brief, split)
         for item in asked(brief, questions):
             yield tally(item, chance=chance) if isinstance(item, list) else item
 
@@ -133,7 +138,7 @@ def _drop_context(brief: Brief, config: AskingConfig) -> Asking:
     bare = replace(brief, subject=replace(subject, edit=stack(rest) if rest else None))
     questions = brief.topic.scored("forget")
     for item in asked(bare, questions):
-        yield tally(item, chance=guessing(questions) if forced(brief.topic) else None) if isinstance(item, list) else item
+        yield tally(item, chance=chance_of(brief)) if isinstance(item, list) else item
 
 
 # --- the attacks ------------------------------------------------------------------------------------------------------
