@@ -25,7 +25,7 @@ HEAVY = ("torch", "transformers", "peft", "safetensors", "accelerate", "datasets
 PURE = ("unlearn_core.subspace", "unlearn_core.objectives", "unlearn_core.evaluation.intervals",
         "unlearn_core.evaluation.judging", "unlearn_core.evaluation.removal", "unlearn_core.evaluation.metric",
         "unlearn_core.evaluation.likelihood", "unlearn_core.evaluation.memorisation", "unlearn_core.evaluation.membership",
-        "unlearn_core.evaluation.text",
+        "unlearn_core.evaluation.text", "unlearn_core.evaluation.depth",
         *(f"components.{name}" for name in ("view", "verdict", "tokens", "plots", "links", "palette", "cards",
                                             "findings", "numbers", "internals", "pairs", "strip", "terms",
                                              "problems", "race_view", "story", "race_plot", "race_words", "sequences",

@@ -15,7 +15,9 @@ from .edits.kinds import load_edit
 from .edits.stack import stack
 from .errors import BadInput
 from .evaluation.examination import examine, plain, read
+from .evaluation.imprint import load_imprint
 from .evaluation.measure import Measurement, live_sample, measure
+from .evaluation.patching import imprint_of
 from .evaluation.references import floor, load_reference, reference_model
 from .evaluation.removal import outcome
 from .events import Answer, TokenScores
@@ -129,13 +131,16 @@ class Workbench:
         """Everything measured on a model, and on its edited self where there are edits; see `summary.scores`."""
         before, _ = self.originals.measurement(loaded, topic, cancelled, on_progress)
         reference, metrics = self._retrained(loaded, topic), {}
-        metrics["before"] = plain(examine(loaded, topic, before, None, reference, cancelled=cancelled))
+        imprint = load_imprint(loaded.folder, topic, loaded.weights_hash)
+        if imprint is None and reference is not None:
+            imprint = imprint_of(loaded, reference, topic, cancelled)
+        metrics["before"] = plain(examine(loaded, topic, before, None, reference, None, imprint, cancelled))
         after = None
         if edits:
             edit = stack(edits)
             found = read(loaded, topic, edit, cancelled)
             after = measure(loaded, topic, edit, cancelled=cancelled, on_progress=on_progress, known=found.scores())
-            metrics["after"] = plain(examine(loaded, topic, after, edit, reference, found, cancelled))
+            metrics["after"] = plain(examine(loaded, topic, after, edit, reference, found, imprint, cancelled))
         body = scores(topic, load_reference(loaded.folder, topic), before, after)
         return finite(body | {"metrics": metrics, "relabelled": relabelled_splits(topic, after) if after else {},
                               "weights_hash": loaded.weights_hash})
