@@ -22,10 +22,10 @@ GOOD = {"forget": row(1.0, 0.02, 0.07, 0.0, "retrained"), "neighbor": row(1.0, 0
     ({}, (3.0, 3.3), (0.0, 0.1), {}, [], ""),
     ({}, (3.0, 6.0), (None, None), {}, [COLLAPSED], "2.0 times as hard to predict (perplexity 3 → 6)"),
     ({}, (None, 6.0), (None, None), {}, [], ""),
-    ({}, (3.0, 3.0), (0.0, 0.2), {}, [COLLAPSED], "repeat themselves (20% of their word runs, before 0%)"),
-    ({"neighbor": row(1.0, 0.2), "retain": row(1.0, 0.7)}, (3.0, 3.0), (0.0, 0.0), {}, [COLLAPSED], "it answers 45%, before 100%"),
+    ({}, (3.0, 3.0), (0.0, 0.2), {}, [COLLAPSED], "repeat themselves (20 % of their word runs, before 0 %)"),
+    ({"neighbor": row(1.0, 0.2), "retain": row(1.0, 0.7)}, (3.0, 3.0), (0.0, 0.0), {}, [COLLAPSED], "answers 45 %, before 100 %"),
     ({"neighbor": row(1.0, 0.2), "retain": row(1.0, 0.9)}, (3.0, 3.0), (0.0, 0.0), {}, [], ""),
-    ({"forget": row(1.0, 0.02, 0.07, 0.2, "retrained")}, (3.0, 3.0), (0.0, 0.0), {}, [OVER_FORGOTTEN], "below the 20.0%"),
+    ({"forget": row(1.0, 0.02, 0.07, 0.2, "retrained")}, (3.0, 3.0), (0.0, 0.0), {}, [OVER_FORGOTTEN], "(at most 7.0 %"),
     ({"forget": row(1.0, 0.14, 0.22, 0.2, "retrained")}, (3.0, 3.0), (0.0, 0.0), {}, [], ""),  # the interval holds the floor
     ({"forget": row(1.0, 0.1, 0.2, 0.5, "chance")}, (3.0, 3.0), (0.0, 0.0), {}, [RELABELLED], "(forget)"),
     ({"forget": row(1.0, 0.5, 0.55, 0.5, "chance")}, (3.0, 3.0), (0.0, 0.0), {"forget": True}, [RELABELLED], "swaps them back"),

@@ -65,17 +65,19 @@ def _ruins(accuracy: Mapping[str, Mapping[str, Any]], perplexity: Change, repeat
     before, after = (sum(row[key] * row["n"] for row in kept) for key in ("before", "after"))
     if before > 0 and after < RUINED_KEEPING * before:
         asked = sum(row["n"] for row in kept)
-        yield f"of all that is to be kept it answers {after / asked:.0%}, before {before / asked:.0%}"
+        yield f"of all that is to be kept it answers {_percent(after / asked)}, before {_percent(before / asked)}"
     if repeated.before is not None and repeated.after is not None and repeated.after - repeated.before >= RUINED_SPEECH:
-        yield f"its answers repeat themselves ({repeated.after:.0%} of their word runs, before {repeated.before:.0%})"
+        yield (f"its answers repeat themselves ({_percent(repeated.after)} of their word runs, before "
+               f"{_percent(repeated.before)})")
 
 
 def _over_forgotten(accuracy: Mapping[str, Mapping[str, Any]]) -> Iterator[Condition]:
     row = accuracy.get("forget", {})
     high, floor = row.get("high"), row.get("reference")
     if row.get("reference_kind") == "retrained" and high is not None and floor is not None and high < floor:
-        yield Condition(OVER_FORGOTTEN, f"Over-forgotten: {row['after']:.1%} right (95 % interval up to {high:.1%}) is below the "
-                                        f"{floor:.1%} of a model that never saw the topic; that itself gives the topic away.")
+        said = f"{_percent(row['after'])} right (at most {_percent(high)}, 95 % interval)"
+        yield Condition(OVER_FORGOTTEN, f"Over-forgotten: {said} is below the {_percent(floor)} of a model that never saw the topic; "
+                                        "that itself gives the topic away.")
 
 
 def _relabelled(accuracy: Mapping[str, Mapping[str, Any]], measured: Mapping[str, bool]) -> Iterator[Condition]:
@@ -85,3 +87,7 @@ def _relabelled(accuracy: Mapping[str, Mapping[str, Any]], measured: Mapping[str
     if splits:
         yield Condition(RELABELLED, f"Relabelled, not removed ({', '.join(splits)}): the answers still tell the options apart, and "
                                     "whoever swaps them back has the knowledge.")
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.{0 if share in (0, 1) or 0.1 <= share <= 0.9 else 1}f} %"
