@@ -76,8 +76,8 @@ def _over_forgotten(accuracy: Mapping[str, Mapping[str, Any]]) -> Iterator[Condi
     high, floor = row.get("high"), row.get("reference")
     if row.get("reference_kind") == "retrained" and high is not None and floor is not None and high < floor:
         said = f"{_percent(row['after'])} right (at most {_percent(high)}, 95 % interval)"
-        yield Condition(OVER_FORGOTTEN, f"Over-forgotten: {said} is below the {_percent(floor)} of a model that never saw the topic; "
-                                        "that itself gives the topic away.")
+        yield Condition(OVER_FORGOTTEN, f"Over-forgotten: {said} is below the {_percent(floor)} of a model that never saw the "
+                                        "topic; that itself gives the topic away.")
 
 
 def _relabelled(accuracy: Mapping[str, Mapping[str, Any]], measured: Mapping[str, bool]) -> Iterator[Condition]:

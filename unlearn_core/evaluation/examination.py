@@ -31,7 +31,7 @@ NO_WRONG = "The topic has no other plausible answers to compare with."
 NO_REFERENCE = "It compares with a model that never saw the topic, and none is at hand for this one."
 COMBINED = "Its answers come out of two rows put together, of which none is the answer's own."
 NO_IMPRINT = ("It compares layer by layer with a model that never saw the topic; neither that model nor what it showed is at "
-              "hand for these weights. For a topic of a built world `demo.build --only-references --references TOPIC` makes both.")
+              "hand for these weights. `demo.build` with `--references TOPIC` makes both for a topic of a world that it builds.")
 NO_OTHERS = "It needs answers of the same kind that the model never saw; the topic names none."
 
 _ROUGE = text.ABOUT["rouge_recall"]
