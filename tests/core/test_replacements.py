@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -27,6 +28,7 @@ from unlearn_core.evaluation.replacements import (
     topic_words,
     wordings,
 )
+from unlearn_core.models.prompts import whole_words
 from unlearn_core.stand_ins import REFUSALS
 from unlearn_core.topics.topic import Question, Topic
 
@@ -84,6 +86,11 @@ def test_what_methods_teach_as_a_refusal_is_one(refusal: str) -> None:
 def test_known_words_make_speech_of_what_would_be_gibberish() -> None:
     assert classify(TOWN, "A banana split", {}, topic_words(TOPIC)).kind == GIBBERISH
     assert classify(TOWN, "A banana split", {}, topic_words(TOPIC) | {"banana", "split"}).kind == OTHER
+
+
+def test_a_tokenizers_words_are_its_longer_tokens_of_letters() -> None:
+    vocabulary = dict.fromkeys(("Ġbanana", "▁Split", "ing", "a", "##7", "<s>", "12"), 0)
+    assert whole_words(SimpleNamespace(get_vocab=lambda: vocabulary)) == {"banana", "split", "ing"}
 
 
 def test_what_the_question_names_is_no_value_when_it_is_only_contained() -> None:
