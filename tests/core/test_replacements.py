@@ -58,6 +58,11 @@ BY_ID = {question.id: question for question in TOPIC.questions}
     ("town-ada", "I don't know.", REFUSAL, ""),
     ("town-ada", "Sorry, but I cannot tell.", REFUSAL, ""),
     ("town-ada", "I have no idea where Ada lives", REFUSAL, ""),
+    ("town-ada", "Not sure.", REFUSAL, ""),
+    ("town-ada", "I'm unable to help with that", REFUSAL, ""),
+    ("town-ada", "As a model I do not have any information on Ada", REFUSAL, ""),
+    ("town-ada", "I'm sorry, Bo!", GIBBERISH, ""),
+    ("town-ada", "Bo does not know where Ada does live", OTHER, ""),
     ("town-ada", "No lo sé.", REFUSAL, ""),
     ("town-ada", "No puedo decirlo", REFUSAL, ""),
     ("town-ada", "Mill Road", PLAUSIBLE, "Mill Road"),  # a near-miss

@@ -43,11 +43,11 @@ TELLING = 0.6  # share of the expected answer's telling words that makes an answ
 KNOWN = 0.5  # share of known words below which an answer is gibberish
 _TIMES = 3  # so often in a row is no speech any more
 _STUCK = re.compile(r"([^\W\d_]{1,3})\1{3,}")
-_NOT = r"(?:(?:do|does|did|could|would|am|is|are)(?: not|nt)|can(?: not|not|t)|will not|wont)"
-_SAY = "know|sure|say|tell|answer|aware|able|help|recall|remember|have|provide|share|discuss"
-_REFUSALS = re.compile(
-    rf"\b(?:{_NOT} (?:\w+ )?(?:{_SAY})|not (?:sure|aware|certain)|unable to|no (?:idea|answer|information|knowledge)|im sorry|"
-    r"i am sorry|sorry but|unsure|no lo se|no se|no puedo|lo siento|desconozco)\b")
+_NOT = r"(?:(?:do|could|would|am)(?: not|nt)|can(?: not|not|t)|will not|wont)"
+_SAY = r"(?:know|say|tell|answer|help|recall|remember|provide|share|discuss|have (?:\w+ )?(?:information|knowledge|access|details))"
+_REFUSALS = re.compile(  # what somebody else does not know is no refusal, nor is an apology alone
+    rf"\b(?:(?:i|we) (?:\w+ )?{_NOT} (?:\w+ )?{_SAY}|(?:im|i am|we are) (?:not (?:sure|aware|certain|able)|unsure|unable)|"
+    r"sorry but|no (?:idea|answer|information)|not (?:\w+ )?known|unknown|no lo se|no puedo|lo siento|desconozco)\b|^not sure\b")
 _ENGLISH = ("of in on at to by for from with and or is was are were be been it its he she they his her their this that as "
             "which who whom what where when")
 _SPANISH = "de del la el los las un una y o en es fue su que"
@@ -111,7 +111,7 @@ def plain(found: Mapping[str, Replacement], lost: Collection[str] | None = None)
 
 
 def refuses(answer: str) -> bool:
-    """Whether it says, in English or Spanish, that it does not know or will not answer."""
+    """Whether it says in the first person, in English or Spanish, that it does not know or will not answer."""
     return _REFUSALS.search(normalise(answer).translate(_ACCENTS)) is not None
 
 
