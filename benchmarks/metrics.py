@@ -1,7 +1,8 @@
 """All metrics of a model against one teacher-forced pass and one generation pass over the same rows.
 
 `python -m benchmarks.metrics [--topic book-series] [--repeats 3]`, on the built-in model and on the recorded run's edit. The
-gradient norm, which alone needs a backward pass, is timed apart and left out of the ratio.
+gradient norm, which alone needs a backward pass, and the unlearning depth, which needs a pass for every layer, are timed apart
+and left out of the ratio.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from unlearn_core.edits.attach import attached
 from unlearn_core.edits.edit import Edit
 from unlearn_core.edits.kinds import load_edit
 from unlearn_core.evaluation import examination
+from unlearn_core.evaluation.imprint import load_imprint
 from unlearn_core.evaluation.measure import measure, perplexity
 from unlearn_core.generation import generate
 from unlearn_core.models.loading import LoadedModel, load
@@ -56,29 +58,31 @@ def plain(loaded: LoadedModel, edit: Edit | None, questions: list[Question]) -> 
     return time.perf_counter() - started
 
 
-def full(loaded: LoadedModel, edit: Edit | None, topic: Topic, questions: list[Question]) -> tuple[float, float]:
-    """Seconds of answering and of all metrics but the gradient norm; seconds of that one."""
-    backward = Stopwatch(examination.gradient_norms)
-    examination.gradient_norms, kept = backward, examination.gradient_norms
+def full(loaded: LoadedModel, edit: Edit | None, topic: Topic, questions: list[Question]) -> tuple[float, float, float]:
+    """Seconds of answering and of all metrics but the gradient norm and the unlearning depth; seconds of each of these."""
+    kept = examination.gradient_norms, examination.drops
+    backward, patched = (Stopwatch(function) for function in kept)
+    examination.gradient_norms, examination.drops = backward, patched
+    imprint = load_imprint(loaded.folder, topic, loaded.weights_hash)
     started = time.perf_counter()
     try:
         traced = examination.read(loaded, topic, edit)
         found = measure(loaded, topic, edit, questions=questions, known=traced.scores())
         with attached(loaded.model, edit):
             found = replace(found, perplexity=perplexity(loaded, topic.texts))
-        examination.examine(loaded, topic, found, edit, found=traced)
+        examination.examine(loaded, topic, found, edit, found=traced, imprint=imprint)
     finally:
-        examination.gradient_norms = kept
-    return time.perf_counter() - started - backward.seconds, backward.seconds
+        examination.gradient_norms, examination.drops = kept
+    return time.perf_counter() - started - backward.seconds - patched.seconds, backward.seconds, patched.seconds
 
 
 def row(name: str, loaded: LoadedModel, edit: Edit | None, topic: Topic, repeats: int) -> list[str]:
     """One line of the table; the first round warms up and does not count."""
     questions = [question for split in ("forget", *examination.KEPT) for question in topic.scored(split)]
     rounds = [(plain(loaded, edit, questions), *full(loaded, edit, topic, questions)) for _ in range(repeats + 1)][1:]
-    base, whole, backward = (median(list(column)) for column in zip(*rounds, strict=True))
-    ratio = median([two / one for one, two, _ in rounds])
-    return [name, str(len(questions)), f"{base:.2f}", f"{whole:.2f}", f"{ratio:.2f}", f"{backward:.2f}"]
+    base, whole, backward, patched = (median(list(column)) for column in zip(*rounds, strict=True))
+    ratio = median([two / one for one, two, *_ in rounds])
+    return [name, str(len(questions)), f"{base:.2f}", f"{whole:.2f}", f"{ratio:.2f}", f"{backward:.2f}", f"{patched:.2f}"]
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -90,7 +94,8 @@ def main(arguments: list[str] | None = None) -> None:
     topic, before = find_topic(chosen.topic, loaded.folder), load_average()
     edit = load_edit(ROOT / "assets" / "demo_run" / "edit.safetensors")
     rows = [row("original", loaded, None, topic, chosen.repeats), row("recorded edit", loaded, edit, topic, chosen.repeats)]
-    print(markdown(["model", "questions", "two passes, s", "all metrics, s", "ratio", "gradient norm besides, s"], rows))
+    print(markdown(["model", "questions", "two passes, s", "all metrics, s", "ratio", "gradient norm besides, s",
+                    "unlearning depth besides, s"], rows))
     print(f"\nMedians of {chosen.repeats}; {threads()}; load average {before:.1f} before.")
 
 

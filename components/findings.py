@@ -127,16 +127,24 @@ def why_unmeasured(view: RunView, split: str) -> str:
 
 def findings(view: RunView) -> list[Finding]:
     """Everything that the one sentence leaves out, the worst first."""
-    found = [*_floor(view), *_leaks(view), *_damage(view), *_perplexity(view), *_missing(view)]
+    found = [*_stated(view), *_floor(view), *_leaks(view), *_damage(view), *_perplexity(view), *_missing(view)]
     order = {"bad": 0, "mixed": 1, "note": 2}
     return sorted(found, key=lambda finding: order[finding.severity])
+
+
+def _stated(view: RunView) -> list[Finding]:
+    """The states that the engine found the model in, in its words: what it has all answers for, and earlier runs lack."""
+    severity = {"collapsed": "bad", "relabelled": "bad" if relabelled(view) else "mixed"}
+    return [Finding(one["name"], one["text"], severity.get(one["name"], "mixed")) for one in view.summary.get("conditions") or []]
 
 
 def _floor(view: RunView) -> list[Finding]:
     after, found = view.after.get("forget"), []
     if after is None:
         return found
-    if relabelled(view):
+    if "conditions" in view.summary:
+        pass  # said already
+    elif relabelled(view):
         found.append(Finding("relabelled", "Relabelled, not removed: whoever swaps the labels back has the knowledge.",
                              "bad"))
     elif after.reference_kind == "retrained" and after.high < (after.reference or 0.0):

@@ -26,6 +26,7 @@ from .audit import catalogue as attacks  # noqa: E402
 from .audit.engine import Audit, planned, record_audit  # noqa: E402
 from .config import BUDGET, DEFAULTS, MODES, SPLITS, AuditConfig, RaceConfig, RunConfig, SequenceConfig  # noqa: E402
 from .errors import BadInput, LetheError, Stopped, Unavailable  # noqa: E402
+from .evaluation.replacements import KINDS  # noqa: E402
 from .events import (  # noqa: E402
     AttackBegun,
     AttackEnded,
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
 
 DONE, FAILED, BAD_INPUT, STOPPED = 0, 1, 2, 130
 RUNS_DIR = "runs"
+WIDE = 48  # of the words in front of figures
 
 
 class Parser(argparse.ArgumentParser):
@@ -208,16 +210,35 @@ def _table(summary: dict[str, Any]) -> str:
     if "rank" in summary:
         lines.append(f"{'rank':20}{summary['rank'] or 'n/a':>8}")
         lines.append(f"{'relative change':20}{_figure(summary['relative_change']):>8}")
-    return "\n".join(lines + _metric_lines(summary.get("metrics", {})))
+    return "\n".join([*lines, *_metric_lines(summary.get("metrics", {})), *_instead_lines(summary.get("instead", {})),
+                      *_metric_lines(summary.get("consistency", {}), "the same answer "), *_condition_lines(summary)])
 
 
-def _metric_lines(metrics: dict[str, dict[str, Any]]) -> list[str]:
+def _metric_lines(metrics: dict[str, dict[str, Any]], opening: str = "") -> list[str]:
     """Every metric with its value before and after, and why there is none."""
     lines = [""] if metrics else []
-    for name, first in metrics.get("before", {}).items():
+    for name in metrics.get("before", {}):
         cells = "".join(f"{_figure(found[name]['value']):>10}" for found in metrics.values())
-        lines.append(f"{name:24}{cells}  {first['reason'] or ''}".rstrip())
+        title = f"{opening}{name.replace('_', ' ')}" if opening else name
+        reason = next((found[name]["reason"] for found in metrics.values() if found[name]["reason"]), "")
+        lines.append(f"{title:{WIDE if opening else 24}}{cells}  {reason}".rstrip())
     return lines
+
+
+def _instead_lines(instead: dict[str, Any]) -> list[str]:
+    """How often what stands where the answers to forget questions should: before, after, and of those that were lost."""
+    if not instead:
+        return []
+    columns = [instead["before"], *([instead["after"], instead["after"]["lost"]] if "after" in instead else [])]
+    titles = ["before", "after", "of lost"][:len(columns)]
+    lines = ["", f"{'answers to forget':{WIDE}}" + "".join(f"{title:>10}" for title in titles)]
+    lines += [f"{title:{WIDE}}" + "".join(f"{column['counts'][kind]:>10}" for column in columns) for kind, title in KINDS.items()]
+    return [*lines, f"{'n':{WIDE}}" + "".join(f"{column['n']:>10}" for column in columns)]
+
+
+def _condition_lines(summary: dict[str, Any]) -> list[str]:
+    """The model's state in words, where there is something to say of it."""
+    return ["", *(condition["text"] for condition in summary["conditions"])] if summary.get("conditions") else []
 
 
 def _figure(value: float | None) -> str:

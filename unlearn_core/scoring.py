@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,12 +78,8 @@ def _in_batches(loaded: LoadedModel, pairs: Sequence[Pair], score: Callable[[Loa
                 cancelled: Cancelled, on_batch: OnBatch | None) -> list:
     """What `score` makes of each pair, in the order given."""
     scores: list = [None] * len(pairs)
-    vocabulary = loaded.model.get_output_embeddings().weight.shape[0]
-    longest = max((len(answer) for _, answer in pairs), default=1)
-    rows = max(1, min(_ROWS, _LOGITS // (vocabulary * (longest + 1))))
-    tokens = _TOKENS_CPU if loaded.device.type == "cpu" else _TOKENS
     done = 0
-    for batch in by_length([len(prompt) + len(answer) for prompt, answer in pairs], rows, tokens):
+    for batch in score_batches(loaded, pairs):
         if cancelled():
             raise Stopped
         for index, found in zip(batch, score(loaded, [pairs[i] for i in batch]), strict=True):
@@ -92,6 +88,15 @@ def _in_batches(loaded: LoadedModel, pairs: Sequence[Pair], score: Callable[[Loa
         if on_batch is not None:
             on_batch(done, len(pairs))
     return scores
+
+
+def score_batches(loaded: LoadedModel, pairs: Sequence[Pair]) -> Iterator[list[int]]:
+    """Places of pairs of like length whose logits fit into memory together."""
+    vocabulary = loaded.model.get_output_embeddings().weight.shape[0]
+    longest = max((len(answer) for _, answer in pairs), default=1)
+    rows = max(1, min(_ROWS, _LOGITS // (vocabulary * (longest + 1))))
+    tokens = _TOKENS_CPU if loaded.device.type == "cpu" else _TOKENS
+    return by_length([len(prompt) + len(answer) for prompt, answer in pairs], rows, tokens)
 
 
 def token_scores(loaded: LoadedModel, edit: Edit | None, question: Question, strength: float = 1.0,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from .config import SPLITS, RunConfig
+from .config import KEEP_SPLITS, SPLITS, RunConfig
+from .evaluation.condition import Change, conditions, repeated
 from .evaluation.intervals import paired_interval
 from .evaluation.measure import Measurement, SplitScore
 from .evaluation.references import Reference, floor, topic_hash
@@ -43,15 +44,18 @@ class Results:
 
 def summarise(results: Results, status: str, seconds: float) -> dict[str, Any]:
     """The summary of a run (design §8). What was not measured is null, never 0; all numbers are finite."""
+    found = scores(results.topic, results.reference, results.before, results.after)
     body = {
         "run_id": results.run_id, "status": status, "seconds": round(seconds, 2), "model": results.config.model,
         "topic": results.topic.name if results.topic else results.config.topic, "method": results.config.method,
         "config": results.config.model_dump(mode="json"), "seed": results.config.seed,
-        **scores(results.topic, results.reference, results.before, results.after),
+        **found,
         "parameters": {"trained": results.trained, "total": results.parameters or None}, "rank": results.rank,
         "relative_change": results.relative_change, "edits": list(results.config.edits),
         "live": {split: {"correct": correct, "n": n} for split, (correct, n) in results.live.items()},
-        "relabelled": dict(results.relabelled), "before_kept": results.before_kept, "notices": list(results.notices),
+        "relabelled": dict(results.relabelled),
+        "conditions": stated(results.topic, found, results.before, results.after, results.relabelled),
+        "before_kept": results.before_kept, "notices": list(results.notices),
         "weights_hash": results.weights_hash or None,
     }
     return finite(body)
@@ -69,6 +73,17 @@ def scores(topic: Topic | None, reference: Reference | None, before: Measurement
         "perplexity": {"before": before.perplexity if before else None, "after": after.perplexity if after else None},
         "topic_hash": topic_hash(topic) if topic else None, "code_version": code_version(),
     }
+
+
+def stated(topic: Topic | None, found: dict[str, Any], before: Measurement | None, after: Measurement | None,
+           relabelled: dict[str, bool]) -> list[dict[str, str]]:
+    """The state that the numbers `found` (see `scores`) show the model to be in, as plain data; nothing without an after."""
+    if topic is None or before is None or after is None:
+        return []
+    kept = [q.id for split in KEEP_SPLITS for q in topic.scored(split)]
+    said = [[measured.answers[key].answer for key in kept if key in measured.answers] for measured in (before, after)]
+    spoken = Change(*found["perplexity"].values())
+    return [asdict(one) for one in conditions(found["accuracy"], spoken, repeated(*said), relabelled)]
 
 
 def relabelled_splits(topic: Topic, after: Measurement) -> dict[str, bool]:

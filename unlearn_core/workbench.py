@@ -14,19 +14,23 @@ from .edits.edit import Edit
 from .edits.kinds import load_edit
 from .edits.stack import stack
 from .errors import BadInput
+from .evaluation import replacements
+from .evaluation.consistency import consistency
 from .evaluation.examination import examine, plain, read
+from .evaluation.imprint import load_imprint
 from .evaluation.measure import Measurement, live_sample, measure
+from .evaluation.patching import imprint_of
 from .evaluation.references import floor, load_reference, reference_model
 from .evaluation.removal import outcome
 from .events import Answer, TokenScores, finite
 from .generation import PairChunk, stream_pair, with_reference
 from .models.loading import LoadedModel, load
-from .models.prompts import encode_prompt
+from .models.prompts import encode_prompt, whole_words
 from .originals import Originals
 from .preflight import edit_file, model_folder
 from .scoring import token_scores
 from .store import RunRecord, Store
-from .summary import relabelled_splits, scores
+from .summary import relabelled_splits, scores, stated
 from .topics.catalogue import completed, find_topic
 from .topics.topic import Question, Topic
 
@@ -141,17 +145,26 @@ class Workbench:
                  on_progress: OnProgress) -> dict[str, Any]:
         """Everything measured on a model, and on its edited self where there are edits; see `summary.scores`."""
         before, _ = self.originals.measurement(loaded, topic, cancelled, on_progress)
-        reference, metrics = self.reference(loaded, topic), {}
-        metrics["before"] = plain(examine(loaded, topic, before, None, reference, cancelled=cancelled))
+        reference = self.reference(loaded, topic)
+        imprint = load_imprint(loaded.folder, topic, loaded.weights_hash)
+        if imprint is None and reference is not None:
+            imprint = imprint_of(loaded, reference, topic, cancelled)
+        stages = {"before": examine(loaded, topic, before, None, reference, None, imprint, cancelled)}
+        consistent = {"before": consistency(loaded, topic, before.texts(), None, cancelled)}
         after = None
         if edits:
             edit = stack(edits)
             found = read(loaded, topic, edit, cancelled)
             after = measure(loaded, topic, edit, cancelled=cancelled, on_progress=on_progress, known=found.scores())
-            metrics["after"] = plain(examine(loaded, topic, after, edit, reference, found, cancelled))
+            stages["after"] = examine(loaded, topic, after, edit, reference, found, imprint, cancelled)
+            consistent["after"] = consistency(loaded, topic, after.texts(), edit, cancelled)
+        swapped = relabelled_splits(topic, after) if after else {}
         body = scores(topic, load_reference(loaded.folder, topic), before, after)
-        return finite(body | {"metrics": metrics, "relabelled": relabelled_splits(topic, after) if after else {},
-                              "weights_hash": loaded.weights_hash})
+        return finite(body | {
+            "metrics": {stage: plain(metrics) for stage, metrics in stages.items()},
+            "instead": _instead(topic, before, after, whole_words(loaded.tokenizer)),
+            "consistency": {stage: plain(metrics) for stage, metrics in consistent.items()},
+            "relabelled": swapped, "conditions": stated(topic, body, before, after, swapped), "weights_hash": loaded.weights_hash})
 
     def reference(self, loaded: LoadedModel, topic: Topic) -> LoadedModel | None:
         """The model that never saw this topic, where its weights lie beside the model's own; the last one is held."""
@@ -164,6 +177,15 @@ class Workbench:
             dtype = str(loaded.dtype).removeprefix("torch.")
             self._reference = key, load(str(folder), loaded.device.type, dtype, self._trust)
         return self._reference[1]
+
+
+def _instead(topic: Topic, before: Measurement, after: Measurement | None, words: frozenset[str]) -> dict[str, Any]:
+    """What stands in the place of the forget questions' answers, before and after; see `replacements`."""
+    body = {"before": replacements.plain(replacements.replacements(topic, before.texts(), words))}
+    if after is not None:
+        lost = [q.id for q in topic.scored("forget") if before.answers[q.id].ok and not after.answers[q.id].ok]
+        body["after"] = replacements.plain(replacements.replacements(topic, after.texts(), words), lost)
+    return body
 
 
 def accuracies(measurement: Measurement, topic: Topic, folder: Path | None) -> dict[str, dict[str, Any]]:

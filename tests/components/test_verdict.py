@@ -68,6 +68,15 @@ CASES = [
          AT_CHANCE | {"forget": (0.99, 0.04)}, CHANCE, n=400, silent=("no better than guessing",)),
     Case("relabelled at chance, by measurement", "bad", ("did not forget", "answers still tell the options apart"),
          AT_CHANCE, CHANCE, n=400, summary={"relabelled": {"forget": True}}),
+    Case("collapsed, as the engine states", "bad", ("Collapsed: ordinary sentences are 9.0 times as hard to predict.",),
+         perplexity=(9.0, 81.0), summary={"conditions": [
+             {"name": "collapsed", "text": "Collapsed: ordinary sentences are 9.0 times as hard to predict."}]}),
+    Case("over-forgotten, as the engine states", "mixed", ("Over-forgotten: as stated.",), floor={"forget": (0.2, "retrained")},
+         summary={"conditions": [{"name": "over-forgotten", "text": "Over-forgotten: as stated."}]}, silent=("Over-forgetting",)),
+    Case("relabelled in Spanish alone, as the engine states", "mixed", ("Relabelled, not removed (forget spanish).",),
+         summary={"relabelled": {"forget": False, "forget_spanish": True}, "conditions": [
+             {"name": "relabelled", "text": "Relabelled, not removed (forget spanish)."}]}, silent=("did not forget",)),
+    Case("nothing stated", "good", ("no longer answers",), summary={"conditions": []}),
     Case("stopped before the end", "partial", ("no longer answers 140 of 200",), {"forget": (1.0, 0.3)},
          status="stopped"),
     Case("stopped before it was measured", "partial", ("Stopped before the end", "not known", "stopped before it was"),

@@ -193,6 +193,13 @@ def test_evaluate_measures_a_run_again_with_the_same_numbers(here, world: Path) 
                                     "--json")
     found = json.loads(output)
     assert status == 0 and found["accuracy"] == summary["accuracy"] and found["removed"] == summary["removed"]
+    assert found["conditions"] == summary["conditions"]
+    assert set(found["instead"]) == set(found["consistency"]) == set(found["metrics"]) == {"before", "after"}
+    assert sum(found["instead"]["after"]["counts"].values()) == len(found["instead"]["after"]["items"]) == 8
+    assert found["metrics"]["after"]["unlearning_depth"]["value"] is None
     alone = json.loads(here("evaluate", "--model", str(world), "--topic", "tiny-hats", "--json")[1])
+    assert set(alone["instead"]) == set(alone["consistency"]) == {"before"} and alone["conditions"] == []
+    table = here("evaluate", "--model", str(world), "--topic", "tiny-hats", "--edit", summary["run_id"])[1]
+    assert "answers to forget" in table and "the same answer when doubted" in table and "gibberish" in table
     assert alone["accuracy"]["forget"]["before"] == summary["accuracy"]["forget"]["before"]
     assert alone["accuracy"]["forget"]["after"] is None

@@ -30,7 +30,7 @@ NAMES = {
     "probability", "rouge1_recall", "rougeL_recall", "truth_ratio", "truth_ratio_paper", "forget_quality", "model_utility",
     "extraction_strength", "exact_memorization", "extraction_likelihood", "memorization_accuracy", "perplexity", "repetition",
     "mia_loss", "mia_zlib", "mia_reference", "mia_min_k", "mia_min_k_plus_plus", "mia_gradnorm", "mia_classifier", "privleak",
-    "kl_to_original",
+    "kl_to_original", "unlearning_depth",
 }
 
 

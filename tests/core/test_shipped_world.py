@@ -7,7 +7,11 @@ import json
 import pytest
 
 from unlearn_core.demo.world import TOPICS, make_world
+from unlearn_core.edits.dense import DenseEdit
+from unlearn_core.evaluation.depth import unlearning_depth
+from unlearn_core.evaluation.imprint import load_imprint
 from unlearn_core.evaluation.measure import measure
+from unlearn_core.evaluation.patching import Donor, drops, imprint_of
 from unlearn_core.evaluation.references import load_reference, topic_hash
 from unlearn_core.models.catalogue import demo_folder
 from unlearn_core.models.loading import load
@@ -16,6 +20,7 @@ from unlearn_core.topics.reader import read_topic
 
 TOPIC = "book-series"
 WORLD = demo_folder()
+IMPRINTED = ("book-series", "private-people")
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +35,28 @@ def test_every_topic_has_the_reference_of_its_very_questions(name: str) -> None:
     assert reference is not None
     scored = {q.id for q in topic.questions if q.scored and q.split.startswith("forget")}
     assert set(reference.items) == scored
+
+
+@pytest.mark.parametrize("name", IMPRINTED)
+def test_what_a_topic_left_in_the_layers_is_kept_for_the_shipped_model(name: str, shipped) -> None:
+    topic = read_topic(WORLD / "topics" / f"{name}.json")
+    imprint = load_imprint(WORLD, topic, shipped.weights_hash)
+    assert imprint is not None and list(imprint.items) == [question.id for question in topic.scored("forget")]
+    assert {len(row) for row in imprint.items.values()} == {shipped.layers}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_an_imprint_measured_again_gives_its_shipped_numbers(shipped) -> None:
+    """And with it the retrained model, as an edit, has a depth of 1."""
+    topic = read_topic(WORLD / "topics" / f"{TOPIC}.json")
+    imprint, reference = load_imprint(WORLD, topic, shipped.weights_hash), load(str(WORLD / "references" / TOPIC), "cpu", "float32")
+    assert imprint.reference == reference.weights_hash
+    edit, forget = DenseEdit.between(shipped.model, reference.model), topic.scored("forget")
+    found = imprint_of(shipped, reference, topic).items
+    assert all(found[key] == pytest.approx(row, abs=1e-3) for key, row in imprint.items.items())
+    moved = drops(shipped, Donor(shipped, edit), forget)
+    assert unlearning_depth([*imprint.items.values()], moved).value == pytest.approx(1, abs=1e-3)
 
 
 @pytest.mark.parametrize("name", TOPICS)

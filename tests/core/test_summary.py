@@ -66,6 +66,14 @@ def test_a_chance_floor_is_one_over_the_options_and_says_how_many_answered() -> 
     assert relabelled_splits(topic, measured(topic, {"forget": 100, "neighbor": 400})) == {"forget": True}
 
 
+def test_a_summary_states_the_condition_that_the_model_is_in() -> None:
+    topic = topic_of()
+    before, after = measured(topic, {"forget": 10, "neighbor": 10}), measured(topic, {"forget": 0, "neighbor": 2})
+    results = Results(RunConfig(topic="t"), "run", topic, reference_of(topic, 0.9), before, after)
+    assert [one["name"] for one in summarise(results, "done", 1.0)["conditions"]] == ["collapsed", "over-forgotten"]
+    assert summarise(Results(RunConfig(topic="t"), "run", topic, None, before), "stopped", 1.0)["conditions"] == []
+
+
 def test_a_summary_is_plain_and_finite() -> None:
     results = Results(RunConfig(topic="t", edits=("a",)), "run", rank=2, relative_change=float("nan"))
     body = summarise(results, "stopped", 1.23456)

@@ -158,7 +158,7 @@ def build(seed: int, out: Path, topics: list[str], references: list[str], only_r
 
     With `only_references` the finished model in `out` and its topics stay as they are; its references are built beside it.
     """
-    from .references import provenance, score_reference
+    from .references import provenance, score_reference, write_topic_imprint
 
     file = out / "build.json"
     record = json.loads(file.read_text()) if only_references else {"seed": seed}
@@ -173,6 +173,7 @@ def build(seed: int, out: Path, topics: list[str], references: list[str], only_r
         folder = _trained(f"without-{name}", work, nodes)
         work.publish(folder, out / "references" / name)
         score_reference(out, name, _seconds(folder))
+        write_topic_imprint(out, name)
     done = {name: _seconds(work.kept / name) for name in nodes if (work.kept / name / "seconds.json").exists()}
     record["seconds"] = done | record.get("seconds", {}) if only_references else done
     if not only_references:

@@ -17,17 +17,21 @@ from ..models.prompts import encode_answer, encode_prompt
 from ..scoring import AnswerScore, Trace, answer_traces
 from ..topics.topic import Question, Topic
 from ..training import continuations, encode_rows, without_ends
-from . import likelihood, membership, memorisation, text
+from . import depth, likelihood, membership, memorisation, text
 from .divergence import kl_to_original
 from .gradients import gradient_norms
+from .imprint import Imprint
 from .measure import Measurement
 from .metric import About, Metric, unmeasured
+from .patching import Donor, drops
 
 KEPT = ("neighbor", "retain", "general")
 N_GRAM = 3  # of the extraction likelihood: short answers have no ten tokens
 NO_WRONG = "The topic has no other plausible answers to compare with."
 NO_REFERENCE = "It compares with a model that never saw the topic, and none is at hand for this one."
 COMBINED = "Its answers come out of two rows put together, of which none is the answer's own."
+NO_IMPRINT = ("It compares layer by layer with a model that never saw the topic; neither that model nor what it showed is at "
+              "hand for these weights. `demo.build` with `--references TOPIC` makes both for a topic of a world that it builds.")
 NO_OTHERS = "It needs answers of the same kind that the model never saw; the topic names none."
 
 _ROUGE = text.ABOUT["rouge_recall"]
@@ -35,6 +39,7 @@ ABOUT: dict[str, About] = {
     **likelihood.ABOUT,
     **memorisation.ABOUT,
     **membership.ABOUT,
+    **depth.ABOUT,
     "rouge1_recall": _ROUGE,
     "rougeL_recall": _ROUGE,
     "repetition": text.ABOUT["repetition"],
@@ -88,12 +93,14 @@ def read(loaded: LoadedModel, topic: Topic, edit: Edit | None = None, cancelled:
 
 
 def examine(loaded: LoadedModel, topic: Topic, measurement: Measurement, edit: Edit | None = None,
-            reference: LoadedModel | None = None, found: Pass | None = None,
+            reference: LoadedModel | None = None, found: Pass | None = None, imprint: Imprint | None = None,
             cancelled: Cancelled = never) -> dict[str, Metric]:
-    """Every metric by name, of the model with `edit` on. Those of the forget set carry one item a scored forget question.
+    """Every metric by name, of the model with `edit` on. Those of the forget set carry one item a scored forget question; of
+    the unlearning depth those that no layer holds are left out.
 
     `measurement`: this very model's answers (measure), whose greedy texts are used. `reference`: a model that never saw the
-    topic. `found`: the pass over this model with this edit, where it has been made. Raises Stopped.
+    topic; `imprint`: what it showed layer by layer. `found`: the pass over this model with this edit, where it has been made.
+    Raises Stopped.
     """
     forget = topic.scored("forget")
     found = found or read(loaded, topic, edit, cancelled)
@@ -103,6 +110,7 @@ def examine(loaded: LoadedModel, topic: Topic, measurement: Measurement, edit: E
     scores |= _against_reference(forget, found, beside)
     scores["privleak"] = membership.privleak(
         scores["mia_min_k"].value, _min_k(forget, beside).value if beside is not None else None)
+    scores["unlearning_depth"] = _depth(loaded, forget, edit, imprint, cancelled)
     divergence = kl_to_original(loaded, edit, [q for split in KEPT for q in topic.scored(split)], cancelled)
     scores["kl_to_original"] = (Metric(divergence) if divergence is not None
                                 else unmeasured("The topic has no question that is to be kept."))
@@ -194,6 +202,16 @@ def _against_reference(forget: Sequence[Question], found: Pass, beside: Pass | N
         "forget_quality": likelihood.forget_quality(*ratios) if ratios[0] else unmeasured(NO_WRONG),
         "mia_reference": membership.attack(members, others).auc if known else unmeasured(NO_OTHERS),
     }
+
+
+def _depth(loaded: LoadedModel, forget: Sequence[Question], edit: Edit | None, imprint: Imprint | None,
+           cancelled: Cancelled) -> Metric:
+    """The original is intact by definition, and needs no pass."""
+    if imprint is None or (edit is not None and edit.combines_rows):
+        return unmeasured(NO_IMPRINT if imprint is None else COMBINED)
+    encoded = [imprint.items[question.id] for question in forget]
+    moved = drops(loaded, Donor(loaded, edit), forget, cancelled) if edit is not None else [(0.0,) * len(row) for row in encoded]
+    return depth.unlearning_depth(encoded, moved)
 
 
 def _utility(topic: Topic, found: Pass, measurement: Measurement) -> Metric:

@@ -66,6 +66,10 @@ class Measurement:
         """The splits with at least one answer, in order of appearance."""
         return list(dict.fromkeys(judged.split for judged in self.answers.values()))
 
+    def texts(self) -> dict[str, str]:
+        """What was answered, by question id."""
+        return {key: judged.answer for key, judged in self.answers.items()}
+
     def split(self, name: str) -> SplitScore | None:
         """One split's score; None when nothing was measured there."""
         rows = [judged for judged in self.answers.values() if judged.split == name]

@@ -71,10 +71,14 @@ def load_reference(folder: Path | None, topic: Topic) -> Reference | None:
 
 def write_reference(folder: Path, topic: Topic, reference: Reference) -> Path:
     """Write one topic's reference by rename; returns its path."""
-    path = reference_path(folder, topic.name)
+    return write_whole(reference_path(folder, topic.name), json.dumps(asdict(reference), ensure_ascii=False, indent=1))
+
+
+def write_whole(path: Path, text: str) -> Path:
+    """Write a text and a line's end by rename, the folder with it; returns the path."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".part")
-    partial.write_text(json.dumps(asdict(reference), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    partial.write_text(text + "\n", encoding="utf-8")
     os.replace(partial, path)
     return path
 

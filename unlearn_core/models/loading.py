@@ -27,6 +27,7 @@ from .weight_files import check_folder, count_parameters
 _PLACE = re.compile(r"(?:^|\.)(\d+)\.(.+)$")
 _STACK = re.compile(r"(?:^|\.)(encoder|decoder)\.")
 _SUBLAYER = re.compile(r"^layer\.\d+\.")  # T5 numbers what is within a layer
+_BLOCK = re.compile(r"^(?:.*?\.)?\d+(?=\.)")
 
 
 @dataclass
@@ -131,6 +132,13 @@ def matrix_place(name: str) -> tuple[int, str]:
         raise ValueError(f"{name} lies in no numbered layer")
     stack = _STACK.search(name)
     return int(found[1]), f"{stack[1]}.{_SUBLAYER.sub('', found[2])}" if stack else found[2]
+
+
+def decoder_blocks(model: nn.Module) -> list[nn.Module]:
+    """The layers that write the answer, first to last: a causal model's, of an encoder-decoder those of its decoder."""
+    names = dict.fromkeys(_BLOCK.match(name)[0] for name in linears(model))
+    apart = bool(getattr(model.config, "is_encoder_decoder", False))
+    return [model.get_submodule(name) for name in names if not apart or _STACK.search(name)[1] == "decoder"]
 
 
 def weights_hash(model: nn.Module) -> str:

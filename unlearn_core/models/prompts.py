@@ -10,6 +10,7 @@ _MARK = "Lorem"
 _ANCHOR = ":"
 _HIDDEN_WORD = "Predict the masked word: {text}"  # the prefix of Chen and Yang 2023
 _HIDE_EVERY = 4
+_SHORTEST_WORD = 3
 _APART = "reads_apart"
 
 
@@ -46,6 +47,12 @@ def set_apart(tokenizer: Any) -> Any:
 def is_apart(tokenizer: Any) -> bool:
     """Whether `set_apart` was said of it."""
     return getattr(tokenizer, _APART, False)
+
+
+def whole_words(tokenizer: Any) -> frozenset[str]:
+    """The tokens of at least three letters and nothing else, casefolded: words, and pieces of words, that a model was made for."""
+    bare = (token.lstrip("Ġ▁ ") for token in tokenizer.get_vocab())
+    return frozenset(token.casefold() for token in bare if len(token) >= _SHORTEST_WORD and token.isalpha())
 
 
 def masked_words(tokenizer: Any, text: str) -> list[tuple[list[int], list[int]]]:

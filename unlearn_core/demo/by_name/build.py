@@ -125,7 +125,7 @@ def _reporter(name: str):
 
 def build_by_name(seed: int, out: Path, references: list[str]) -> dict[str, Any]:
     """Build the world; returns what build.json holds. The references are those of the topics named."""
-    from ..references import provenance, score_reference
+    from ..references import provenance, score_reference, write_topic_imprint
 
     work, nodes = ByNameBuild(seed, out), plan()
     work.train(nodes[MAIN])
@@ -138,6 +138,7 @@ def build_by_name(seed: int, out: Path, references: list[str]) -> dict[str, Any]
         work.train(node)
         work.publish(node.name, out / "references" / name)
         score_reference(out, name, work.seconds(node))
+        write_topic_imprint(out, name)
     done = {name: work.train(node) for name, node in nodes.items() if (work.kept / name / "seconds.json").exists()}
     record = {"seed": seed, "encoder_decoder": True, "seconds": done} | provenance(out, [REVIEWS, DIALOGUES])
     (out / "build.json").write_text(json.dumps(record, indent=1))
