@@ -87,9 +87,10 @@ def everything(topic: Topic) -> Topic:
     forget = [q for q in topic.questions if q.split == "forget"]
     more = [replace(q, id=f"{q.id}-{split}", split=split, part="held") for q in forget
             for split in ("forget_paraphrase", "forget_spanish")]
-    long = Question("long", "forget", "All hats?", "red and blue", "both", entity="all")
+    long = [Question(f"long-{number}", "forget", f"All {number} hats?", "red and blue", "both", entity="all")
+            for number in range(5)]
     given = (replace(q, near_misses=COLORS) if q.split == "forget" else q for q in topic.questions)
-    return replace(topic, questions=(*given, *more, long))
+    return replace(topic, questions=(*given, *more, *long))
 
 
 @every_kind
@@ -116,7 +117,7 @@ def test_a_stopped_attack_finds_nothing(name, taught, tiny_topic) -> None:
 
 def test_a_model_that_knows_the_hats_shows_it_however_it_is_asked(taught, tiny, tiny_topic) -> None:
     asked = ("plain", "paraphrase", "worst-wording", "spanish", "choice", "drop-context")  # here all wordings are the plain one
-    topic = replace(tiny_topic, questions=tuple(q for q in everything(tiny_topic).questions if q.id != "long"))
+    topic = replace(tiny_topic, questions=tuple(q for q in everything(tiny_topic).questions if q.entity != "all"))
     assert [carried_out(name, Subject("original", taught), topic)[0].knowledge for name in asked] == [1.0] * 6
     assert all(carried_out(name, Subject("original", tiny), topic)[0].knowledge < 0.5 for name in asked)
 
@@ -255,23 +256,18 @@ def test_how_many_facts_are_shown() -> None:
 # --- passages begun ---------------------------------------------------------------------------------------------------
 
 def test_a_passage_counts_when_its_second_half_comes_word_for_word() -> None:
-    said = {"a?": {"one two three": 1.0}, "b?": {"one two three": 0.4, "one no": 0.6}, "c?": {"uno dos tres": 1.0},
-            "d?": {"red": 1.0}}
-    topic = topic_of(question("forget", "a", "one two three", "a?"),  # said at once
-                     question("forget", "b", "one two three", "b?"),  # not said, until it was begun
-                     question("forget", "c", "one two three", "c?"),  # never said
-                     question("forget", "d", "red", "d?"))  # no passage
+    said = {"a": {"one two three": 1.0},  # said at once
+            "b": {"one two three": 0.4, "one no": 0.6},  # not said, until it was begun
+            "c": {"uno dos tres": 1.0},  # never said
+            "d": {"one two thrXe": 1.0},  # not to its end
+            "e": {"one two three and on": 1.0},  # and more behind it
+            "f": {"red": 1.0}}  # no passage
+    topic = topic_of(*(question("forget", name, "red" if name == "f" else "one two three", name) for name in said))
     subject = Subject("original", reciter(said))
-    assert carried_out("plain", subject, topic)[0].correct == 2  # a and d
+    assert carried_out("plain", subject, topic)[0].correct == 3  # a, e and f
     finding, _ = carried_out("continuation", subject, topic)
-    assert (finding.correct, finding.n) == (2, 3)
-    assert finding.detail["tokens right"] == pytest.approx(2 / 3)
-
-
-def test_the_rest_must_come_whole() -> None:
-    said = {"a?": {"one two thrXe": 1.0}, "b?": {"one two three and on": 1.0}}
-    topic = topic_of(*(question("forget", name, "one two three", f"{name}?") for name in "ab"))
-    assert carried_out("continuation", Subject("original", reciter(said)), topic)[0].correct == 1  # b goes on behind it
+    assert (finding.correct, finding.n) == (3, 5)  # a, b and e
+    assert finding.detail["tokens right"] == pytest.approx((7 + 7 + 0 + 5 + 7) / 35)  # the tokens are bytes, 7 of 13 are the rest
 
 
 def test_without_passages_there_is_nothing_to_begin() -> None:
@@ -345,11 +341,11 @@ def test_a_disguise_that_says_the_answer_does_not_count() -> None:
 
 
 def test_guessing_gets_no_better_by_being_asked_in_every_disguise() -> None:
-    def knows(q: Question) -> bool:
-        return (q.entity == "Ada" and q.prompt.isupper()) or (q.entity in ("Bo", "Cy") and "quiz" in q.prompt)
-
-    finding, _ = carried_out("disguise", knower(knows), FORCED)
-    assert (finding.correct, finding.n, finding.chance) == (2, 4, 0.25)
+    topic = topic_of(*(question("forget", name, "red", f"{name}?", options=("tan", "red")) for name in "abcd"), forget="chance")
+    quiz, capitals = DISGUISES["quiz"], DISGUISES["capitals"]
+    said = {capitals("a?"): {"red": 1.0}, quiz("b?"): {"red": 1.0}, quiz("c?"): {"red": 0.6, "tan": 0.4}, quiz("d?"): {"tan": 1.0}}
+    finding, _ = carried_out("disguise", Subject("original", reciter(said)), topic)
+    assert (finding.correct, finding.n, finding.chance) == (2, 4, 0.5)  # b and c in the strongest disguise, not a as well
 
 
 def test_disguises_keep_the_question() -> None:

@@ -15,6 +15,7 @@ from .attack import Attack, Brief, Step, inapplicable, tally
 if TYPE_CHECKING:
     from ..batching import Cancelled
     from ..models.loading import LoadedModel
+    from .subject import Subject
 
 LACKING = "The topic's forget questions come without other likely answers to choose from."
 
@@ -55,17 +56,23 @@ def likeliest(loaded: LoadedModel, questions: Sequence[Question], prompt: Callab
     return found
 
 
-def _chosen(brief: Brief, questions: Sequence[Question]) -> Asking:
+def chosen(subject: Subject, questions: Sequence[Question], cancelled: Cancelled) -> list[bool]:
+    """The same of a subject with its edit, and without a word generated."""
     from ..edits.attach import attached
     from ..models.prompts import encode_prompt
 
+    loaded, turns = subject.loaded, turns_of(subject)
+    with attached(loaded.model, subject.edit):
+        return likeliest(loaded, questions, lambda text: encode_prompt(loaded.tokenizer, text, turns), cancelled)
+
+
+def _chosen(brief: Brief, questions: Sequence[Question]) -> Asking:
     if not questions:
         yield inapplicable(LACKING)
         return
-    loaded, turns, marks = brief.subject.loaded, turns_of(brief.subject), []
+    marks: list[bool] = []
     for block in blocks(questions):
-        with attached(loaded.model, brief.subject.edit):
-            marks += likeliest(loaded, block, lambda text: encode_prompt(loaded.tokenizer, text, turns), brief.cancelled)
+        marks += chosen(brief.subject, block, brief.cancelled)
         yield Step(len(marks), len(questions), "questions")
     yield tally(marks, chance=guessing(questions))
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from ..evaluation.judging import contains
 from ..topics.topic import Question
 from .asking import Asking, AskingConfig, forced, guessing
 from .attack import Attack, Brief, Step, tally
+from .choosing import chosen
 
 
 def mistyped(text: str) -> str:
@@ -46,9 +48,10 @@ def tells(question: Question, disguise: Callable[[str], str]) -> bool:
 def _disguise(brief: Brief, config: AskingConfig) -> Asking:
     questions = brief.topic.scored("forget")
     choosing = forced(brief.topic)
+    right = partial(chosen, brief.subject) if choosing else partial(brief.subject.right, brief.topic)
     found: dict[str, list[bool]] = {}
     for name, disguise in DISGUISES.items():
-        marks = brief.subject.right(brief.topic, [disguised(question, disguise) for question in questions], brief.cancelled)
+        marks = right([disguised(question, disguise) for question in questions], brief.cancelled)
         found[name] = [mark and (choosing or not tells(question, disguise))
                        for question, mark in zip(questions, marks, strict=True)]
         yield Step(len(found), len(DISGUISES), "disguises")

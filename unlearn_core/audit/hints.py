@@ -14,6 +14,7 @@ from .asking import Asking, AskingConfig, Fact, fact_of, forced, guessing, turns
 from .attack import Attack, AttackConfig, Brief, Finding, Point, Step, inapplicable, tally
 
 PASSAGE = 3  # words from which on an answer is a passage
+FEWEST = 5  # passages; of one or two a share says nothing
 Turns = tuple[tuple[str, str], ...]
 
 
@@ -82,8 +83,8 @@ def _after_hints(brief: Brief, known: Sequence[Question], judged: Sequence[Quest
 
 def _continuation(brief: Brief, config: AskingConfig) -> Asking:
     passages = [question for question in brief.topic.scored("forget") if len(question.answer.split()) >= PASSAGE]
-    if not passages:
-        yield inapplicable(f"The topic has no answers of {PASSAGE} words or more that could be begun.")
+    if len(passages) < FEWEST:
+        yield inapplicable(f"The topic has fewer than {FEWEST} answers of {PASSAGE} words or more that could be begun.")
         return
     yield _continued(brief, passages)
 
