@@ -44,9 +44,9 @@ TERMS: dict[str, str] = {
     "outcome": "forgotten: known before, not now; leaked: still known; kept: still known, as it should be; damaged: "
                "known before, lost by accident; unchanged: as right or wrong as before.",
     "live_sample": "A fixed sample of questions, asked again and again while the method works.",
-    "recovered": "Share of the lost knowledge that an attack brings back: (unlearned − floor) / (original − floor), from 0 to 1. "
-                 "0: no more comes out than of a model that never saw the topic, 1: as much as of the original. The line gives "
-                 "the share at both ends of the 95 % interval of the unlearned model's score.",
+    "recovered": "Share of the lost knowledge that an attack brings back: (unlearned − floor) / (original − floor). 0: no more "
+                 "than a model that never saw the topic gives, 1: as much as the original. Line: the unlearned model's "
+                 "95\u00a0% interval.",
     "same_attack": "What the same attack gets out of a model that was trained on the same text, but never saw the topic: that is "
                    "the floor.",
 }
