@@ -4,7 +4,7 @@
   const NARROW = 768; // CSS pixels
   const MODES = { 1: "heat", 2: "words", 3: "plain" };
   const HELP = [["Enter", "ask both models"], ["Esc", "stop the answers"], ["1 2 3", "Heat, Words, Plain"],
-                ["/", "go to the question"], ["?", "this list"]];
+                ["J K", "next and previous question"], ["/", "go to the question, or the search"], ["?", "this list"]];
 
   // Until the server has said what the address opens, the example must not flash by.
   if (new URLSearchParams(location.search).get("run")) document.documentElement.classList.add("lethe-opening");
@@ -34,6 +34,17 @@
       box.remove();
     }
     say(done);
+  }
+
+  function save(name, text) {
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob([text], { type: "text/csv;charset=utf-8" }));
+    link.download = name;
+    document.body.append(link);
+    link.click();
+    link.remove();
+    setTimeout(() => URL.revokeObjectURL(link.href), 60000);  // the browser may be slow to begin
+    say(`Saved as ${name}`);
   }
 
   function help() {
@@ -68,11 +79,14 @@
     }
     if (typing(event.target)) return;
     if (MODES[event.key]) {
-      const choice = document.querySelector(`#mode input[value="${MODES[event.key]}"]`);
-      if (seen(choice?.closest("label"))) choice.click();
+      const choices = [...document.querySelectorAll(`.way input[value="${MODES[event.key]}"]`)];
+      choices.find((choice) => seen(choice.closest("label")))?.click();
+    } else if (/^[jk]$/i.test(event.key)) {
+      document.dispatchEvent(new CustomEvent("lethe-move", { detail: event.key.toLowerCase() === "j" ? 1 : -1 }));
     } else if (event.key === "/") {
-      const question = document.querySelector("#question textarea, #question input");
-      if (seen(question)) { event.preventDefault(); question.focus(); }
+      const boxes = ["#question", "#question-search"].map((id) => document.querySelector(`${id} textarea, ${id} input`));
+      const box = boxes.find(seen);
+      if (box) { event.preventDefault(); box.focus(); }
     } else if (event.key === "?") {
       help();
     }
@@ -96,5 +110,5 @@
     setTimeout(go, 1200);  // what is to come below may have made the page long enough only now
   }
 
-  window.lethe = { copy, show };
+  window.lethe = { copy, save, show };
 })();

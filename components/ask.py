@@ -99,13 +99,17 @@ def chips_html(examples: list[str]) -> str:
     return f'<div class="chips" role="group" aria-label="Example questions">{chips}</div>' if chips else ""
 
 
-def panes_html(question: str, original: str, edited: str, done: bool, status: str, strength: float) -> str:
-    """Both answers as they stand. `status`: tokens a second, or what is being waited for."""
+def panes_html(question: str, original: str, edited: str, done: bool, status: str, strength: float,
+               reference: str | None = None) -> str:
+    """The answers as they stand, that of a model which never saw the topic where there is one. `status`: tokens a second, or what
+    is being waited for."""
     title = "Unlearned" if strength == 1 else f"Unlearned, strength {strength:g}"
     cursor = "" if done else '<span class="cursor" aria-hidden="true"></span>'
+    beside = "" if reference is None else _pane("reference", "Never saw the topic", reference, cursor, done)
     return (
-        f'<div class="panes" data-done="{"yes" if done else "no"}"><p class="asked">{escape(question)}</p>'
-        f"{_pane('original', 'Original', original, cursor, done)}{_pane('edited', title, edited, cursor, done)}"
+        f'<div class="panes{" three" if beside else ""}" data-done="{"yes" if done else "no"}">'
+        f'<p class="asked">{escape(question)}</p>'
+        f"{_pane('original', 'Original', original, cursor, done)}{_pane('edited', title, edited, cursor, done)}{beside}"
         f'<p class="pane-status" role="status">{escape(status)}</p></div>'
     )
 
@@ -144,7 +148,7 @@ def settled_words(strength: float) -> str:
 def answers(updates: Iterator[Any], question: str, strength: float) -> Iterator[str]:
     """The panes after each update of `runner.ask`. Closing this closes the engine's side."""
     for update in updates:
-        yield panes_html(question, update.original, update.edited, update.done, _status(update), strength)
+        yield panes_html(question, update.original, update.edited, update.done, _status(update), strength, update.reference)
 
 
 def _status(update: Any) -> str:

@@ -39,7 +39,8 @@ def build_compare(first: dict[str, str | None]) -> Compare:
     ask = build_ask(first["chips"] or "")
     with gr.Row(elem_id="pairs-head"):
         gr.HTML("<h2>Answer pairs</h2>", min_width=180)
-        mode = gr.Radio(MODES, value="heat", show_label=False, container=False, elem_id="mode", scale=0, min_width=240)
+        mode = gr.Radio(MODES, value="heat", show_label=False, container=False, elem_id="mode",
+                        elem_classes="way", scale=0, min_width=240)  # fmt: skip
     pairs = gr.HTML(first["pairs"], elem_id="pairs")
     more = gr.Button("Show more pairs", size="sm", elem_id="more-pairs")
     with gr.Row(elem_id="plots"):

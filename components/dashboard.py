@@ -21,11 +21,13 @@ from .controls import Field, control
 from .desk import Desk, card
 from .desk_audits import AuditsDesk
 from .desk_compare import CompareDesk
+from .desk_questions import QuestionsDesk
 from .desk_races import RacesDesk
 from .desk_runs import RunsDesk
 from .desk_sequences import SequencesDesk
 from .desk_setup import COMMON, SetupDesk
-from .picker import Address, Picker, Standing
+from .picker import Address, Picker, Saved, Standing
+from .question_tab import build_questions
 from .race_words import list_html
 from .races import build_races
 from .runs import build_runs, table_html
@@ -40,9 +42,10 @@ from .strip import strip_html
 # What a stream of updates may change: values, never properties (see picker.py).
 STREAMED = ("strip", "standing", "address", "messages", "verdict", "cards", "chips", "pairs", "accuracy", "spectrum",
             "spectrum_words", "place", "change_map", "change_words", "change_table", "angles", "angles_words", "dial_words",
-            "panes", "runs_table", "sequences")  # fmt: skip
+            "panes", "runs_table", "sequences", "questions_filters", "questions_list")  # fmt: skip
 RACE_PARTS = ("messages", "choosing", "methods", "mode_words", "unable", "command", "estimate", "head", "now", "actions",
               "finding", "plot", "table", "notes", "list")  # fmt: skip
+QUESTION_PARTS = ("filters", "list", "search", "mode", "file")
 FORM_PARTS = ("messages", *(f"{name}_problem" for name in (*COMMON, "settings")), "command", "estimate", "topic_words",
               "method_words")  # fmt: skip
 SEQUENCE_PARTS = ("messages", "count", "topics", "words", "mode", "mode_words", "command", "estimate", "now", "actions")
@@ -53,8 +56,12 @@ AUDIT_PARTS = (*PICTURE, "earlier", "messages", "command", "estimate", "choosing
 QUEUED = 64  # events that may wait
 PRIVATE = {"api_visibility": "private", "show_progress": "hidden"}
 LAST = {"trigger_mode": "always_last"}  # what was chosen last counts; nothing that a person did is dropped
+# What is picked travels with its event, and an event that was put off would bring the data of the one before it: none is put off.
+EACH = {"trigger_mode": "multiple"}
 # Two parts of a page that are made anew at the same time trip over each other within Gradio.
 ONE_BY_ONE = {"concurrency_limit": 1, "concurrency_id": "settings", "show_progress": "hidden"}
+# What changes the list of questions comes one after the other, so that what was done last is what stays on the page.
+IN_TURN = {"concurrency_limit": 1, "concurrency_id": "questions"}
 COPY_COMMAND = "(command) => { window.lethe.copy(command, 'Command copied'); }"
 SHOW_RACE = "() => { window.lethe.show('#race-messages .lt', '#race-head'); }"
 SHOW_SEQUENCE = "() => { window.lethe.show('#sequence-messages .lt', '#sequence-now'); }"
@@ -78,6 +85,7 @@ class _Page:
     def __init__(self, desk: Desk) -> None:
         self.desk, self.setup = desk, SetupDesk(desk)
         self.compare_desk, self.runs_desk, self.races_desk = CompareDesk(desk), RunsDesk(desk), RacesDesk(desk)
+        self.questions_desk = QuestionsDesk(desk)
         self.sequences_desk = SequencesDesk(desk, self.races_desk)
         self.audits_desk = AuditsDesk(desk, self.sequences_desk)
         self.parts: dict[str, list[Any]] = {}
@@ -99,9 +107,12 @@ class _Page:
             self.replay = _strip_button("Replay", "replay")
             self.copy_link = _strip_button("Copy link", "copy-link")
         self.messages = Picker("", elem_id="messages")
+        saved = Saved(elem_id="question-file", visible="hidden")
         with gr.Tabs(selected="compare", elem_id="tabs") as tabs:
             with gr.Tab("Compare", id="compare"):
                 self.compare = build_compare(first)
+            with gr.Tab("Questions", id="questions"):
+                self.questions = build_questions(first, saved)
             with gr.Tab("Audit", id="audit"):
                 self.audits = build_audits(self.audits_desk.attacks)
             with gr.Tab("Internals", id="internals"):
@@ -188,6 +199,8 @@ class _Page:
             "delete_run": [three.delete],
             "download": [three.download],
             "runs_view": [self.runs_view],
+            "mode": [one.mode],
+            **{f"questions_{name}": [getattr(self.questions, name)] for name in QUESTION_PARTS},
             **{f"audit_{name}": [getattr(self.audits, name)] for name in AUDIT_PARTS},
             **{f"audit_{family}": [boxes] for family, boxes in self.audits.families.items()},
             **{f"race_{name}": [getattr(self.races, name)] for name in RACE_PARTS},
@@ -209,6 +222,7 @@ class _Page:
         self._wire_strip()
         self._wire_ask()
         self._wire_looking()
+        self._wire_questions()
         self._wire_runs()
         self._wire_races()
         self._wire_sequences()
@@ -247,15 +261,26 @@ class _Page:
 
     def _wire_looking(self) -> None:
         desk, two = self.compare_desk, self.anatomy
-        self._on(self.compare.mode.input, desk.set_mode, [self.compare.mode], **LAST)
+        self._on(self.compare.mode.input, desk.set_mode, [self.compare.mode], **IN_TURN, **LAST)
         self._on(self._on(self.compare.more.click, desk.more_pairs).then, desk.reheat)
-        self._on(two.place.select, desk.set_place, picked=True, **LAST)
-        self._on(two.change_map.select, desk.pick_cell, picked=True, **LAST)
-        self._on(self.tabs.select, desk.set_tab, picked=True, **LAST)
+        self._on(two.place.select, desk.set_place, picked=True, **EACH)
+        self._on(two.change_map.select, desk.pick_cell, picked=True, **EACH)
+        self._on(self.tabs.select, desk.set_tab, picked=True, **EACH)
+
+    def _wire_questions(self) -> None:
+        tab, desk = self.questions, self.questions_desk
+        self._on(tab.search.change, desk.search, [tab.search], **IN_TURN, **LAST)  # `input` hears keys only, nothing that is pasted
+        self._on(tab.save.click, desk.save, [tab.search], **IN_TURN, **LAST)
+        picked = {"picked": True, **IN_TURN, **EACH}
+        changes = [self._on(part.select, desk.pick, [tab.search], **picked) for part in (tab.filters, tab.list)]
+        changes.append(self._on(tab.mode.input, desk.set_mode, [tab.mode], **IN_TURN, **LAST))
+        for changed in changes:
+            scored = self._on(changed.then, desk.score, parts=(), trigger_mode="multiple", concurrency_limit=None)
+            self._on(scored.then, desk.show, **IN_TURN, **LAST)
 
     def _wire_runs(self) -> None:
         tab, desk = self.runs, self.runs_desk
-        self._on(tab.table.select, desk.choose, picked=True, **LAST)
+        self._on(tab.table.select, desk.choose, picked=True, **EACH)
         self._on(tab.open.click, desk.open)
         self._on(tab.again.click, self.setup.again)
         self._on(tab.save.click, desk.save, [tab.title, tab.note])
@@ -276,9 +301,9 @@ class _Page:
         self._on(view.actions.select, desk.act, picked=True, queue=False)
         self._on(view.upward.input, desk.set_upward, [view.upward], **LAST)
         for event, handler in ((view.table.select, desk.pick), (view.plot.select, desk.pick_point)):
-            self._on(event, handler, picked=True, **LAST).then(None, None, None, js=SHOW_RUN, **PRIVATE)
-        self._on(view.list.select, desk.watch, picked=True, **LAST)
-        self._on(self.runs_view.select, self.sequences_desk.set_view, picked=True, **LAST)
+            self._on(event, handler, picked=True, **EACH).then(None, None, None, js=SHOW_RUN, **PRIVATE)
+        self._on(view.list.select, desk.watch, picked=True, **EACH)
+        self._on(self.runs_view.select, self.sequences_desk.set_view, picked=True, **EACH)
         view.copy.click(None, [view.command], None, js=COPY_COMMAND, **PRIVATE)
 
     def _wire_sequences(self) -> None:

@@ -107,7 +107,12 @@ class Desk:
 
     def redraw(self, seat: Seat) -> Drawn:
         """The parts of the open run that change with what the seat looks at."""
-        return draw(self.view(seat), seat, seat.running)
+        view = self.view(seat)
+        drawn = draw(view, seat, seat.running)
+        while seat.view is not None and seat.view is not view:  # a follower came further meanwhile: what it drew must not be undone
+            view = seat.view
+            drawn |= draw(view, seat, seat.running)
+        return drawn
 
     def view(self, seat: Seat) -> RunView:
         """The open run as this tab last saw it; read from its events where it has not been drawn yet."""
@@ -154,7 +159,7 @@ def _reset() -> Drawn:
     """Nothing of the run that was open before: its strength, its answers, its stopping."""
     stop = gr.Button(STOP, interactive=True)
     return {"dial": 1.0, "dial_words": "", "measure_all": gr.Button(visible=False), "more": gr.Button(MORE), "panes": "",
-            "stop": stop, "strip_stop": stop}  # fmt: skip
+            "questions_search": "", "stop": stop, "strip_stop": stop}  # fmt: skip
 
 
 def card(error: LetheError) -> str:

@@ -159,7 +159,7 @@ class CompareDesk:
 
     def set_mode(self, seat: Seat, mode: str) -> Drawn:
         seat.mode = mode
-        return self.desk.redraw(seat)
+        return self.desk.redraw(seat) | {"questions_mode": mode}
 
     def more_pairs(self, seat: Seat) -> Drawn:
         seat.limit = MORE_PAIRS if seat.limit == FEW_PAIRS else FEW_PAIRS

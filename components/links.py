@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
-TABS = ("compare", "audit", "internals", "runs")
+TABS = ("compare", "questions", "audit", "internals", "runs")
 LONGEST_VALUE = 1000
 _RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,119}")
 

@@ -50,6 +50,12 @@ def signed(value: float) -> str:
     return f"{value:.2f}".replace("-", "−")
 
 
+def nats(difference: float) -> str:
+    """A difference of log-probabilities -> "+0.31", "−48.56", "0.00", with a true minus sign."""
+    text = f"{abs(difference):.2f}"
+    return text if text == "0.00" else f"{'+' if difference > 0 else '−'}{text}"
+
+
 def factor(nats: float) -> str:
     """How much less likely something is after losing `nats` of log-probability: "about 9,000 × less likely"."""
     if abs(nats) < SAME_WITHIN:

@@ -43,13 +43,26 @@ def pairs_html(view: RunView, mode: str = "Heat", limit: int = 6, strength: floa
                   else "Press Unlearn: the answers come with the last measurement.")
         return empty_html("Here the same questions are answered by both models.", action)
     heats = (view.scores if strength == 1 else {}) | dict(scores or {})
-    way = next((name for name in MODES if name.lower() == str(mode).lower()), MODES[0])
+    way = way_of(mode)
     now = [(answers or {}).get(answer.question_id, answer) for answer in chosen]
     body = "".join(_pair(answer, way, heats.get(answer.question_id)) for answer in now)
     scale = legend_html() if way == "Heat" else ""
     moved = (f'<p class="lt-quiet">These answers at strength {strength:g}; the counts are those of the saved result.</p>'
              if strength != 1 else "")
     return f'<div class="lt lt-pairs">{_counts(view, len(chosen))}{moved}{scale}{body}</div>'
+
+
+def way_of(mode: str) -> str:
+    """The way of looking that a mode names; the first where it names none."""
+    return next((name for name in MODES if name.lower() == str(mode).lower()), MODES[0])
+
+
+def pair_body_html(answer: Answer, mode: str, scores: TokenScores | None, note: str = "") -> str:
+    """Both answers in one of the `MODES`, and what was expected. `note`: what is said while the heat has no `scores`."""
+    both = words_html if mode == "Words" else plain_html
+    title = SPLIT_TITLES.get(answer.split, answer.split)
+    return (f'{both(answer.original, answer.edited, answer.expected)}<div class="lt-pair-base">'
+            f'{_heat(answer, scores, note) if mode == "Heat" else ""}{_foot(answer, title)}</div>')
 
 
 def _ordered(view: RunView, splits: Iterable[str]) -> list[Answer]:
@@ -85,20 +98,19 @@ def _pair(answer: Answer, mode: str, scores: TokenScores | None) -> str:
             f'{glyph(answer.split)}</span><span class="lt-question">{escape(answer.prompt)}</span>'
             f'<span class="lt-outcome lt-outcome-{escape(answer.outcome, quote=True)}">{escape(answer.outcome)}</span>'
             '</header>')
-    both = words_html if mode == "Words" else plain_html
     return (f'<article class="lt-pair" data-question="{escape(answer.question_id, quote=True)}">{head}'
-            f'{both(answer.original, answer.edited, answer.expected)}<div class="lt-pair-base">'
-            f'{_heat(answer, scores) if mode == "Heat" else ""}{_foot(answer, title)}</div></article>')
+            f"{pair_body_html(answer, mode, scores)}</article>")
 
 
-def _heat(answer: Answer, scores: TokenScores | None) -> str:
+def _heat(answer: Answer, scores: TokenScores | None, note: str) -> str:
     """The heat of the expected answer, or only its total where its tokens were not scored."""
     if scores is not None:
         return heat_html(scores)
     before, after = answer.original_logprob, answer.edited_logprob
     if before is None or after is None:
         return ""
-    return f'<p class="lt-heat-total">The expected answer is <strong>{factor(before - after)}</strong>.</p>'
+    more = f" {escape(note)}" if note else ""
+    return f'<p class="lt-heat-total">The expected answer is <strong>{factor(before - after)}</strong>.{more}</p>'
 
 
 def _foot(answer: Answer, title: str) -> str:

@@ -38,13 +38,14 @@ watch('value', show);
 from gradio.events import Dependency
 
 class Picker(gr.HTML):
-    """HTML whose elements carry `data-pick`; picking one triggers `select` with `value` in the event's data.
+    """HTML whose elements carry `data-pick`; picking one triggers `select` with `value` in the event's data, and when it was
+    picked: `at`, in milliseconds of the page's own clock.
 
     Selects within an element that carries `data-choose` trigger it too, with the list of their values.
     """
 
-    def __init__(self, value: str = "", **layout: Any) -> None:
-        super().__init__(value=value, js_on_load=_PICK, apply_default_css=False, **layout)
+    def __init__(self, value: str = "", script: str = _PICK, **layout: Any) -> None:
+        super().__init__(value=value, js_on_load=script, apply_default_css=False, **layout)
     from typing import Callable, Literal, Sequence, Any, TYPE_CHECKING
     from gradio.blocks import Block
     if TYPE_CHECKING:
@@ -67,6 +68,33 @@ class Standing(gr.HTML):
 
     def __init__(self, value: str = "idle", **layout: Any) -> None:
         super().__init__(value=value, html_template="<i hidden></i>", js_on_load=_STANDING, **layout)
+    from typing import Callable, Literal, Sequence, Any, TYPE_CHECKING
+    from gradio.blocks import Block
+    if TYPE_CHECKING:
+        from gradio.components import Timer
+        from gradio.components.base import Component
+
+    
+class KeptPicker(Picker):
+    """A picker that keeps the keyboard's place when it is drawn again, and of two pictures (see `numbered`) the later one.
+
+    Elements with `data-row` are its rows, each with a button; the document's event `lethe-move` goes `detail` rows on.
+    """
+
+    def __init__(self, value: str = "", **layout: Any) -> None:
+        super().__init__(value, _PICK + _KEEP, html_template='<div class="kept"></div>', **layout)
+    from typing import Callable, Literal, Sequence, Any, TYPE_CHECKING
+    from gradio.blocks import Block
+    if TYPE_CHECKING:
+        from gradio.components import Timer
+        from gradio.components.base import Component
+
+    
+class Saved(gr.HTML):
+    """A file for the browser to save, as JSON: `name`, `text`, and a `number` that makes it another than the one before."""
+
+    def __init__(self, **layout: Any) -> None:
+        super().__init__(value=None, html_template="<i hidden></i>", js_on_load=_SAVED, **layout)
     from typing import Callable, Literal, Sequence, Any, TYPE_CHECKING
     from gradio.blocks import Block
     if TYPE_CHECKING:

@@ -14,7 +14,9 @@ from .ask import chips_html
 from .internals import angles_words, change_table_html, change_words, layers, spectrum_words, strongest
 from .links import ViewState, query_string
 from .pairs import pairs_html, shown
+from .picker import numbered
 from .plots import accuracy_figure, angles_figure, change_map_figure, matrix_order, spectrum_figure
+from .question_list import filters_html, list_html
 from .seats import Seat
 from .verdict import cards_html, verdict_html
 from .view import Place, RunView
@@ -67,6 +69,7 @@ def draw(view: RunView, seat: Seat, running: bool = False) -> Drawn:
     """
     drawn: Drawn = {}
     with seat.lock:
+        seat.pictures += 1
         for name, (depends, render) in _PARTS.items():
             key = depends(view, seat, running)
             if not _same(seat.seen.get(name), key):
@@ -118,6 +121,14 @@ def _pairs(view: RunView, seat: Seat, running: bool) -> str:
     return pairs_html(view, seat.mode, seat.limit, seat.looked_at, seat.scores, seat.answers)
 
 
+def _questions(view: RunView, seat: Seat, running: bool) -> str:
+    return numbered(list_html(view, seat.listed, seat.mode, seat.heats, seat.scoring, seat.strength), seat.pictures)
+
+
+def _filters(view: RunView, seat: Seat, running: bool) -> str:
+    return numbered(filters_html(view.answers, seat.listed), seat.pictures)
+
+
 def _accuracy(view: RunView, seat: Seat, running: bool) -> str:
     return accuracy_figure(view).to_json()
 
@@ -161,6 +172,9 @@ _PARTS: dict[str, tuple[Callable[[RunView, Seat, bool], tuple], Callable[[RunVie
     "cards": (lambda v, s, r: (*_numbers(v, s, r), s.rescored), _cards),
     "chips": (lambda v, s, r: (v.topic,), _chips),
     "pairs": (lambda v, s, r: (v.answers, v.scores, v.status, s.mode, s.limit, s.looked_at, s.scores, s.answers), _pairs),
+    "questions_filters": (lambda v, s, r: (v.answers, s.listed), _filters),
+    "questions_list": (lambda v, s, r: (v.answers, v.scores, v.status, s.listed, s.mode if s.listed.opened else "", s.heats,
+                                        s.scoring, s.strength), _questions),
     "accuracy": (lambda v, s, r: (v.live, v.before), _accuracy),
     "spectrum": (_at, _spectrum),
     "spectrum_words": (_at, _spectrum_words),

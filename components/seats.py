@@ -10,6 +10,7 @@ from unlearn_core.events import Answer, TokenScores
 from unlearn_core.store import RECORDED
 
 from .audit_seat import AuditSeat
+from .questions import Choice
 from .race_seat import RaceSeat
 from .sequence_seat import SequenceSeat
 from .view import RunView
@@ -40,6 +41,11 @@ class Seat:
     answers: dict[str, Answer] = field(default_factory=dict)
     looked_at: float = 1.0
     rescored: dict[str, Any] | None = None
+    listed: Choice = field(default_factory=Choice)  # what the list of questions shows
+    heats: dict[str, TokenScores] = field(default_factory=dict)  # of unfolded questions that the run did not score, at strength 1
+    scoring: str = ""  # the unfolded question whose words are being scored
+    picked_at: dict[str, float] = field(default_factory=dict)  # when each kind of thing was picked last there, by the page's clock
+    saved: int = 0  # how many files the browser was given to save
     topics: list[tuple[str, str]] = field(default_factory=list)  # (title, name) of every topic offered so far
     chosen: str | None = None  # the run selected in the table of runs
     deleted: str | None = None
@@ -50,6 +56,7 @@ class Seat:
     asking: str = ""  # the token of the question being answered
     view: RunView | None = None  # the open run as last drawn, and whether somebody is at work on it
     running: bool = False
+    pictures: int = 0  # how often this tab was drawn
     seen: dict[str, tuple] = field(default_factory=dict)  # what the parts on the page were drawn from
     race: RaceSeat = field(default_factory=RaceSeat)
     sequence: SequenceSeat = field(default_factory=SequenceSeat)
@@ -59,6 +66,8 @@ class Seat:
     def open(self, run_id: str, how: str = "follow") -> None:
         """Look at another run from now on; every follower that is still at work in this tab becomes stale."""
         with self.lock:
+            if self.generation:  # what was chosen while the page was still arriving stays
+                self.listed = Choice()
             self.generation += 1
             self.opening, self.kept = how, True
             if run_id != self.run_id:
@@ -66,6 +75,7 @@ class Seat:
                 self.question = ""  # it was asked of the other run
                 self.audit.leave()
             self.view, self.running = None, False
+            self.heats, self.scoring = {}, ""
             self.set_strength(1.0)
             self.seen.clear()
 

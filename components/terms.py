@@ -41,11 +41,13 @@ TERMS: dict[str, str] = {
               "1 is a shared direction, 0 an independent one.",
     "overlap": "Mean squared cosine of the principal angles: 0 is independent, 1 is the same space.",
     "logprob": "How likely the model finds the expected answer, in nats; 2.3 nats less is ten times less likely.",
+    "delta": "Log-probability of the expected answer, unlearned minus original, in nats: −2.3 is ten times less likely than "
+             "before, 0 as likely, above 0 likelier.",
     "outcome": "forgotten: known before, not now; leaked: still known; kept: still known, as it should be; damaged: "
                "known before, lost by accident; unchanged: as right or wrong as before.",
     "live_sample": "A fixed sample of questions, asked again and again while the method works.",
     "recovered": "Share of the lost knowledge that an attack brings back: (unlearned − floor) / (original − floor). 0: no more "
-                 "than a model that never saw the topic gives, 1: as much as the original. Line: the unlearned model's "
+                 "comes out than of a model that never saw the topic, 1: as much as of the original. The line is its "
                  "95\u00a0% interval.",
     "same_attack": "What the same attack gets out of a model that was trained on the same text, but never saw the topic: that is "
                    "the floor.",

@@ -29,8 +29,8 @@ PURE = ("unlearn_core.subspace", "unlearn_core.objectives", "unlearn_core.evalua
         *(f"components.{name}" for name in ("view", "verdict", "tokens", "plots", "links", "palette", "cards",
                                             "findings", "numbers", "internals", "pairs", "strip", "terms",
                                              "problems", "race_view", "story", "race_plot", "race_words", "sequences",
-                                             "sequence_now", "audit_view", "audit_words", "audit_card", "audit_plot",
-                                             "spreadsheet")))
+                                             "sequence_now", "questions", "question_list", "audit_view", "audit_words",
+                                             "audit_card", "audit_plot", "spreadsheet")))
 PLAIN_DATA = ("unlearn_core.config", "unlearn_core.events", "unlearn_core.topics.topic")
 IMPURE = ("os", "sys", "io", "pathlib", "shutil", "tempfile", "subprocess", "threading", "multiprocessing", "asyncio",
           "time", "datetime", "random", "secrets", "uuid", "logging", "socket", "http", "urllib.request", "gradio")

@@ -166,6 +166,16 @@ class AuditConfig(BaseModel):
         return " ".join(parts)
 
 
+class ReferenceConfig(BaseModel):
+    """The model that never saw a topic, to be trained beside the model that did."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str = Field("demo", description="'demo' or the folder of a built world")
+    topic: str = Field(..., description="a topic of that world")
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+
+
 def _digest(request: BaseModel) -> str:
     text = json.dumps(request.model_dump(mode="json"), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]

@@ -9,7 +9,8 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import zip_longest
 from typing import Any
 
 import torch
@@ -30,7 +31,10 @@ _UNFINISHED = "\ufffd"  # what a tokenizer writes for half a character
 
 @dataclass(frozen=True, slots=True)
 class PairChunk:
-    """Both answers so far, in full. `tokens`: steps done; `seconds`: since the first; done: that answer has ended."""
+    """Both answers so far, in full. `tokens`: steps done; `seconds`: since the first; done: that answer has ended.
+
+    `reference`: what a model that never saw the topic says so far, None where none was asked.
+    """
 
     original: str
     edited: str
@@ -38,6 +42,12 @@ class PairChunk:
     edited_done: bool
     tokens: int
     seconds: float
+    reference: str | None = None
+    reference_done: bool = True
+
+    @property
+    def done(self) -> bool:
+        return self.original_done and self.edited_done and self.reference_done
 
 
 def generate(loaded: LoadedModel, prompts: Sequence[Sequence[int]], max_tokens: int | Sequence[int] = 24,
@@ -81,12 +91,37 @@ def stream_pair(loaded: LoadedModel, edit: Edit | None, question: str, strength:
     prompts = [encode_prompt(loaded.tokenizer, question, turns)
                for turns in ((), edit.turns(strength) if edit is not None else ())]
     check_length(loaded, len(prompts[0]) and max(map(len, prompts)) + max_tokens)
+    switched_on, started = Attachment(loaded.model, edit, strength, slice(1, 2)), time.perf_counter()
+    for texts, done, count in _streamed(loaded, prompts, switched_on, max_tokens, temperature, seed, cancelled):
+        yield PairChunk(*texts, *done, count, time.perf_counter() - started)
+
+
+def with_reference(pair: Iterator[PairChunk], reference: LoadedModel, question: str, max_tokens: int = 60,
+                   temperature: float = 0.0, seed: int = 0, cancelled: Cancelled = never) -> Iterator[PairChunk]:
+    """The chunks of a pair with what a third model answers, token for token beside them; goes on until all three have ended.
+
+    With a temperature it draws the noise that the pair draws. It waits for no one: where the pair has ended first, its last
+    chunk stays.
+    """
+    prompt = encode_prompt(reference.tokenizer, question)
+    alone = _streamed(reference, [prompt], Attachment(reference.model, None), max_tokens, temperature, seed, cancelled)
+    chunk, said, ended = None, "", False
+    for both, third in zip_longest(pair, alone):
+        chunk = both or chunk
+        if third is not None:
+            (said,), (ended,), _ = third
+        if chunk is not None:
+            yield replace(chunk, reference=said, reference_done=ended)
+
+
+def _streamed(loaded: LoadedModel, prompts: list[list[int]], switched_on: Attachment, max_tokens: int, temperature: float,
+              seed: int, cancelled: Cancelled) -> Iterator[tuple[list[str], list[bool], int]]:
+    """(answers so far, which of them have ended, tokens) for each prompt, after every token. All draw the same noise."""
     ends = end_ids(loaded.tokenizer, loaded.model)
-    switched_on = Attachment(loaded.model, edit, strength, slice(1, 2))
-    texts = (_GrowingText(loaded.tokenizer), _GrowingText(loaded.tokenizer))
-    steps = _steps(loaded, prompts, [(), ()])
+    texts = [_GrowingText(loaded.tokenizer) for _ in prompts]
+    steps = _steps(loaded, prompts, [()] * len(prompts))
     noise = _Noise(temperature, [seed]) if temperature > 0 else None
-    done, started = [False, False], time.perf_counter()
+    done = [False] * len(prompts)
     for count in range(1, max_tokens + 1):
         if cancelled():
             return
@@ -99,8 +134,7 @@ def stream_pair(loaded: LoadedModel, edit: Edit | None, question: str, strength:
             if not done[row]:
                 texts[row].add(token)
         last = all(done) or count == max_tokens
-        yield PairChunk(texts[0].shown(last), texts[1].shown(last), done[0] or last, done[1] or last, count,
-                        time.perf_counter() - started)
+        yield [text.shown(last) for text in texts], [ended or last for ended in done], count
         if last:
             return
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 REFERENCE, RECIPE = "reference", "recipe"  # what a method may need
 _BUILD = "build.json"
+_BETWEEN = ("tasks", "facts")  # the stages between the trunk and a model without one topic
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,14 @@ class Retraining:
         elif need == RECIPE:
             self._seed()
 
+    def at_hand(self) -> bool:
+        """Whether the retrained model's weights are there."""
+        try:
+            self._reference_folder()
+        except Unavailable:
+            return False
+        return True
+
     @property
     def seconds(self) -> float | None:
         """Recorded training time of the retrained model, without what it shares with the original; None if unknown."""
@@ -51,11 +60,25 @@ class Retraining:
         folder = self._reference_folder()
         return load(str(folder), like.device.type, str(like.dtype).removeprefix("torch."))
 
-    def fresh(self, like: LoadedModel, share: float, cancelled: Callable[[], bool]) -> Iterator[Step]:
-        """Train a model by the world's recipe, `share` times as long as it says. Raises BadInput."""
+    def fresh(self, like: LoadedModel, share: float, cancelled: Callable[[], bool], keep: bool = False) -> Iterator[Step]:
+        """Train a model by the world's recipe, `share` times as long as it says; with `keep` finished shared stages are left in the
+        folder. Raises BadInput."""
         from .demo.fresh import train_without
 
-        return train_without(self.folder, self._seed(), self.topic.name, like.device, share, cancelled)
+        return train_without(self.folder, self._seed(), self.topic.name, like.device, share, cancelled, keep)
+
+    def expected_seconds(self) -> float | None:
+        """What `fresh` took at most when the world was built, without the shared stages that are still there; None where that is
+        not known."""
+        try:
+            self._seed()
+            seconds = json.loads((self.folder / _BUILD).read_text(encoding="utf-8"))["seconds"]
+            own = float(seconds[f"without-{self.topic.name}"])
+            built = {path.parent.name for path in (self.folder / ".build").glob("*/seconds.json")}
+            between = max([float(seconds[name]) for name in _BETWEEN if name not in built], default=0.0)
+            return own + between + (0.0 if "trunk" in built or not between else float(seconds["trunk"]))
+        except (Unavailable, OSError, ValueError, KeyError, TypeError):
+            return None
 
     def _reference_folder(self, also: str = "") -> Path:
         """Only a model that was scored on this very topic counts."""

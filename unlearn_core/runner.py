@@ -8,15 +8,18 @@ from __future__ import annotations
 import queue
 import threading
 import time
+import uuid
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from . import methods
 from .audit import catalogue as attacks
 from .audit.engine import Audit, planned
-from .config import AuditConfig, RaceConfig, RunConfig, SequenceConfig
+from .building import Building, Place, buildable, state_of
+from .config import AuditConfig, RaceConfig, ReferenceConfig, RunConfig, SequenceConfig
 from .errors import BadInput, LetheError, Stopped
 from .events import TERMINAL, Answer, Event, Failed, Progress, TokenScores
 from .models.catalogue import DEMO, models
@@ -34,8 +37,8 @@ if TYPE_CHECKING:
 HEARTBEAT = 1.0  # seconds
 LOGS_KEPT = 8  # finished runs whose events stay in memory
 PREVIEW_ROWS = 6
-Folder = RunFolder | SequenceFolder
-Work = Race | Series | Audit
+Folder = RunFolder | SequenceFolder | Place
+Work = Race | Series | Audit | Building
 _NO_EDIT = {"running": ("It is still at work: the edit comes near its end.", "Ask when it is done, or open another run in Runs."),
             "done": ("It left the model as it was.", "Open another run in Runs.")}  # fmt: skip
 _AN = {"run": "Another", "audit": "An"}
@@ -43,8 +46,8 @@ _ENDED_EARLY = ("It ended before there was one.", "Run it again, or open another
 
 
 class Busy(LetheError):
-    """Something of that kind (run, race, sequence or audit) is in progress. `run_id` is its id, `since` when it started (ISO 8601,
-    UTC)."""
+    """Something of that kind (run, race, sequence, audit or build) is in progress. `run_id` is its id, `since` when it started
+    (ISO 8601, UTC)."""
 
     def __init__(self, run_id: str, since: str, kind: str = "run") -> None:
         super().__init__(f"{_AN.get(kind, 'A')} {kind} is in progress.",
@@ -244,8 +247,29 @@ class Runner:
         return self._start_series(lambda: self.store.create_audit(config),
                                   lambda folder: Audit(config, folder, self.store, time.monotonic()))
 
+    def start_build(self, config: ReferenceConfig) -> str:
+        """Begin to train the model that never saw a topic and return the build's id. Raises BadInput, and Busy as `start` does."""
+        topic = buildable(config, self.store).topic.name
+        return self._start_series(lambda: Place(f"build-{topic}-{uuid.uuid4().hex[:8]}"),
+                                  lambda place: Building(config, place, self.store, time.monotonic()))
+
+    def reference_state(self, config: ReferenceConfig) -> dict[str, Any]:
+        """Whether a model that never saw the topic is `at_hand`, and if not, whether it is `buildable` and in how many `seconds` at
+        most, by the time that it took once (None where that is not known)."""
+        return state_of(config, self.store)
+
+    def building(self) -> str | None:
+        """The id of the build in progress."""
+        return self._going_on("build")
+
+    def follow_build(self, build_id: str, every: float = 0.25) -> Iterator[list[Entry]]:
+        """What happens in a build, as `follow` gives it of a run; nothing where it is of another process or long over."""
+        log = self._logs.get(build_id)
+        if log is not None:
+            yield from self._follow_log(log, every)
+
     def stop_series(self, series_id: str) -> None:
-        """Ask a race, a sequence or an audit to stop: the run or attack whose turn it is ends within a step, and no other
+        """Ask a race, a sequence, an audit or a build to stop: the run or attack whose turn it is ends within a step, and no other
         begins."""
         run = self._run
         if run is not None and run[0].run_id == series_id:
@@ -347,11 +371,10 @@ class Runner:
             else:
                 chunk, place = item
                 speed = chunk.tokens / chunk.seconds if chunk.seconds > 0 else 0.0
-                done = chunk.original_done and chunk.edited_done
-                last = AskUpdate(chunk.original, chunk.edited, done, None, speed, place, task.token)
+                last = AskUpdate(chunk.original, chunk.edited, chunk.done, None, speed, place, task.token, chunk.reference)
             yield last
         if not last.done:
-            yield AskUpdate(last.original, last.edited, True, None, last.tokens_per_second, last.device, task.token)
+            yield replace(last, done=True, waiting=None)
 
     def stop_ask(self, token: str) -> None:
         """Stop the answer with that token; nothing happens where it has ended."""

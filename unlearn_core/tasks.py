@@ -20,7 +20,8 @@ Entry = tuple[Event, float]
 @dataclass(frozen=True, slots=True)
 class AskUpdate:
     """Both answers so far, in full. `waiting`: how many are before this one (0: the model is being loaded), None once
-    the answers stream. `device`: "cpu · float32". `token` is what `stop_ask` takes."""
+    the answers stream. `device`: "cpu · float32". `token` is what `stop_ask` takes. `reference`: what a model that never saw
+    the topic answers, None where there is none."""
 
     original: str
     edited: str
@@ -29,6 +30,7 @@ class AskUpdate:
     tokens_per_second: float
     device: str
     token: str
+    reference: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from .evaluation.measure import Measurement, live_sample, measure
 from .evaluation.references import floor, load_reference, reference_model
 from .evaluation.removal import outcome
 from .events import Answer, TokenScores, finite
-from .generation import PairChunk, stream_pair
+from .generation import PairChunk, stream_pair, with_reference
 from .models.loading import LoadedModel, load
 from .models.prompts import encode_prompt
 from .originals import Originals
@@ -83,12 +83,24 @@ class Workbench:
 
     def ask(self, record: RunRecord, question: str, strength: float, max_tokens: int, temperature: float, seed: int,
             cancelled: Cancelled) -> Iterator[tuple[PairChunk, str]]:
-        """Both answers so far, and the device that they come from, token by token; as long as the model can read."""
+        """Both answers so far, and the device that they come from, token by token; as long as the model can read. Where a model
+        that never saw the topic is at hand, its answer stands beside them."""
         loaded, edit = self.of(record)
         room = (loaded.context or max_tokens) - len(encode_prompt(loaded.tokenizer, question, edit.turns(strength)))
         longest = min(max_tokens, room) if room > 0 else max_tokens
-        for chunk in stream_pair(loaded, edit, question, strength, longest, temperature, seed, cancelled):
+        chunks = stream_pair(loaded, edit, question, strength, longest, temperature, seed, cancelled)
+        beside = self._beside(record, loaded)
+        if beside is not None:
+            chunks = with_reference(chunks, beside, question, longest, temperature, seed, cancelled)
+        for chunk in chunks:
             yield chunk, loaded.place
+
+    def _beside(self, record: RunRecord, loaded: LoadedModel) -> LoadedModel | None:
+        """The model that never saw a run's topic; a topic that is no longer there has none."""
+        try:
+            return self.reference(loaded, self.topic(record))
+        except BadInput:
+            return None
 
     def rescore(self, record: RunRecord, strength: float, everything: bool, cancelled: Cancelled,
                 on_progress: OnProgress) -> dict[str, Any]:

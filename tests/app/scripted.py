@@ -87,6 +87,7 @@ class _Update:
     waiting: int | None = None
     tokens_per_second: float = 0.0
     device: str = "cpu"
+    reference: str | None = None
 
 
 def measured(stage: str, split: str, share: float, step: int = 0, n: int | None = None) -> Measured:
@@ -361,9 +362,10 @@ class ScriptedRunner(ScriptedAudits, ScriptedRaces):
             if self._asked.wait(0.15 * self.pace):
                 break
             edited = right if strength else left
-            yield _Update(" ".join(left[:count]), " ".join(edited[:count]), False, tokens_per_second=42)
+            yield _Update(" ".join(left[:count]), " ".join(edited[:count]), False, tokens_per_second=42, reference="Who is")
         yield _Update(
-            " ".join(left[:count]), " ".join((right if strength else left)[:count]), True, tokens_per_second=42
+            " ".join(left[:count]), " ".join((right if strength else left)[:count]), True, tokens_per_second=42,
+            reference="Who is Tessa?"
         )
 
     def stop_ask(self, token: str = "") -> None:

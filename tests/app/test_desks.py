@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,10 @@ from test_parts import _Tape
 
 from components.desk import Desk
 from components.desk_compare import CompareDesk
+from components.desk_questions import QuestionsDesk
 from components.desk_runs import RunsDesk
 from components.desk_setup import SetupDesk
+from components.screen import draw
 from components.seats import Seat
 from components.settings import Settings
 from unlearn_core.config import RunConfig
@@ -123,3 +126,72 @@ def test_only_the_model_that_is_loaded_with_the_page_is_waited_for(desk, monkeyp
     monkeypatch.setattr(desk.runner, "place", lambda *_: pytest.fail("nobody loads this model before its first run"))
     other = Desk(desk.runner, desk.store, Settings(runs_dir=desk.store.root, model="./mine"))
     assert SetupDesk(other).placed(Seat()) == {}
+
+
+# Questions ------------------------------------------------------------------------------------------------------------
+
+def pick(desk: QuestionsDesk, seat: Seat, value: str, at: float = 0.0, search: str = "") -> dict:
+    return desk.pick(seat, {"value": value, "at": at}, search)
+
+
+def test_what_was_chosen_while_the_page_arrived_stays_and_another_run_begins_anew(desk):
+    seat, questions = Seat(), QuestionsDesk(desk)
+    pick(questions, seat, "outcome:kept")
+    desk.arrive(seat, {})
+    assert seat.listed.outcome == "kept"
+    desk.open(seat, kept_run(desk))
+    assert seat.listed == Seat().listed
+
+
+def test_a_row_that_was_picked_earlier_but_comes_later_does_not_open(desk):
+    seat, questions = Seat(), QuestionsDesk(desk)
+    pick(questions, seat, "open:forget-2", 20.0)
+    assert pick(questions, seat, "open:forget-1", 10.0) == {} and seat.listed.opened == "forget-2"
+    pick(questions, seat, "outcome:kept", 15.0)
+    assert (seat.listed.outcome, seat.listed.opened) == ("kept", "")
+    pick(questions, seat, "close", 30.0)
+    pick(questions, seat, "open:forget-1", 25.0)
+    assert seat.listed.opened == ""
+
+
+def test_what_stands_in_the_search_box_counts_whichever_event_comes_first(desk):
+    seat, questions = Seat(), QuestionsDesk(desk)
+    drawn = questions.save(seat, "gate 12 ")
+    assert seat.listed.search == "gate 12" and "questions_list" in drawn and '"number": 1' in drawn["questions_file"]
+    assert pick(questions, seat, "all", search="gate 12")["questions_search"] == "" and seat.listed.search == ""
+
+
+def test_nonsense_that_is_picked_changes_nothing(desk):
+    seat, questions = Seat(), QuestionsDesk(desk)
+    before = seat.listed
+    for value in ("page:-1", "page:x", "order:sideways", "nothing", "", "away"):
+        pick(questions, seat, value)
+        assert seat.listed == before
+
+
+def test_only_heat_that_is_missing_is_asked_for(desk, monkeypatch):
+    asked, seat, questions = [], Seat(), QuestionsDesk(desk)
+    ours = desk.runner.heat
+    monkeypatch.setattr(desk.runner, "heat", lambda run_id, names, strength: asked.append(names) or ours(run_id, names, strength))
+    for name in ("forget-0", "forget-30", "forget-30", "neighbor-0"):
+        pick(questions, seat, f"open:{name}")
+        questions.score(seat)
+    assert asked == [["forget-30"], ["neighbor-0"]] and list(seat.heats) == ["forget-30"] and seat.scoring == ""
+    questions.set_mode(seat, "plain")
+    pick(questions, seat, "open:forget-31")
+    assert seat.scoring == ""
+
+
+def test_a_redraw_does_not_undo_what_a_follower_drew_meanwhile(desk, monkeypatch):
+    seat = Seat()
+    seat.view = old = desk.view(seat)
+    new = replace(old, answers=old.answers[:3])
+
+    def looking(seat):  # a follower comes further between the look at the view and the drawing
+        seat.view = new
+        draw(new, seat)
+        return old
+
+    monkeypatch.setattr(desk, "view", looking)
+    seat.listed = seat.listed.but(outcome="")
+    assert "of 3 questions" in desk.redraw(seat)["questions_list"]

@@ -167,6 +167,7 @@ def test_ask_both_streams_and_escape_stops(scripted, visit):
     expect(page.locator("#stop-ask")).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.locator(".panes[data-done=yes]")).to_be_visible()
+    expect(page.locator(".pane-reference")).to_contain_text("Who is Tessa?")
     expect(page.locator("#send")).to_be_visible()
     page.wait_for_url(re.compile("q=Tell"))
 

@@ -261,6 +261,7 @@ class _Update:
     waiting: int | None = None
     tokens_per_second: float = 0.0
     device: str = ""
+    reference: str | None = None
 
 
 def test_answers_show_both_sides_escaped_and_what_is_waited_for():
@@ -305,3 +306,10 @@ def test_the_command_names_the_runs_folder_and_the_permission():
     chosen = Settings(runs_dir=Path("a b"), trust_remote_code=True).command(config)
     options = _parser().parse_args(shlex.split(chosen)[3:])
     assert options.runs_dir == Path("a b") and options.trust_remote_code
+
+
+def test_a_third_pane_stands_beside_the_pair_only_where_there_is_a_model_for_it():
+    two = ask.panes_html("Who?", "Ada", "no idea", True, "", 1.0)
+    three = ask.panes_html("Who?", "Ada", "no idea", True, "", 1.0, "<b>Bo</b>")
+    assert two.count("<section") == 2 and "three" not in two
+    assert three.count("<section") == 3 and "Never saw the topic" in three and "&lt;b&gt;Bo&lt;/b&gt;" in three

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -12,7 +13,7 @@ from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 from unlearn_core import generation
 from unlearn_core.edits.attach import attached
 from unlearn_core.errors import BadInput, Stopped
-from unlearn_core.generation import AnswerEnds, generate, stream_pair
+from unlearn_core.generation import AnswerEnds, PairChunk, generate, stream_pair, with_reference
 from unlearn_core.models.loading import LoadedModel, linears
 from unlearn_core.models.prompts import encode_prompt
 
@@ -135,6 +136,29 @@ def test_equal_models_give_equal_samples(tiny: LoadedModel, edit: str) -> None:
     change, strength = (None, 1.0) if edit == "none" else (random_edit(tiny), 0.0)
     for chunk in stream_pair(tiny, change, "Ada hat?", strength, max_tokens=12, temperature=1.5, seed=7):
         assert chunk.original == chunk.edited
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.5])
+def test_a_third_model_answers_beside_the_pair_until_all_have_ended(tiny: LoadedModel, taught: LoadedModel,
+                                                                    temperature: float) -> None:
+    def pair(longest: int = 12) -> list[PairChunk]:
+        return list(stream_pair(taught, random_edit(taught, scale=0.15), "Ada hat?", 1.0, longest, temperature, 7))
+
+    def three(reference: LoadedModel, longest: int = 12) -> list[PairChunk]:
+        return list(with_reference(iter(pair(longest)), reference, "Ada hat?", 12, temperature, 7))
+
+    same = three(taught)
+    assert all(chunk.reference == chunk.original for chunk in same[:len(pair())])  # equal models, equal noise
+    plain = [replace(chunk, seconds=0.0) for chunk in pair()]
+    assert [replace(chunk, seconds=0.0, reference=None, reference_done=True) for chunk in same][:len(plain)] == plain
+    [prompt] = [encode_prompt(tiny.tokenizer, "Ada hat?")]
+    assert generate(tiny, [prompt], 12)[0], "the random model has something to say"
+    longer = three(tiny, longest=2)
+    assert longer[-1].done and not longer[1].done and len(longer) > 2
+    assert (longer[-1].original, longer[-1].edited) == (longer[1].original, longer[1].edited)
+    if not temperature:
+        said = tiny.tokenizer.decode(generate(tiny, [prompt], 12)[0], skip_special_tokens=True).strip()
+        assert longer[-1].reference.startswith(said)
 
 
 def test_the_edit_is_off_between_chunks(tiny: LoadedModel) -> None:

@@ -17,6 +17,31 @@ __all__ = ["ATTACKS", "FAMILIES", "Attack", "AttackConfig", "catalogue", "find_a
 
 ATTACKS: dict[str, str] = {  # by family, in the order of attack.FAMILIES
     "plain": "asking:PLAIN",
+    "paraphrase": "asking:PARAPHRASE",
+    "worst-wording": "asking:WORST_WORDING",
+    "spanish": "asking:SPANISH",
+    "hints": "hints:HINTS",
+    "continuation": "hints:CONTINUATION",
+    "choice": "choosing:CHOICE",
+    "shown-choice": "choosing:SHOWN_CHOICE",
+    "disguise": "disguise:DISGUISE",
+    "drop-context": "asking:DROP_CONTEXT",
+    "sampling": "sampling:SAMPLING",
+    "soft-prompt": "soft_prompt:SOFT_PROMPT",
+    "int8": "quantisation:INT8",
+    "int4": "quantisation:INT4",
+    "nf4": "quantisation:NORMAL",
+    "strength": "strength:STRENGTH",
+    "edit-directions": "edit_directions:EDIT_DIRECTIONS",
+    "logit-lens": "lens:LENS",
+    "probe": "probe:PROBE",
+    "ablation": "directions:ABLATION",
+    "steering": "directions:STEERING",
+    "relearn-forget": "relearning:FORGET",
+    "relearn-shapes": "relearning:SHAPES",
+    "relearn-neighbor": "relearning:NEIGHBOR",
+    "relearn-unrelated": "relearning:UNRELATED",
+    "relearn-task": "relearning:TASK",
 }
 
 

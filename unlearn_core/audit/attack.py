@@ -112,7 +112,8 @@ def tally(marks: Sequence[bool], **more: Any) -> Finding:
 class Attack:
     """One way to get the knowledge back. `family` is one of FAMILIES; `summary` says in a line what the attacker does, `deed`
     the same as it begins a sentence ("Asked in Spanish"); `access` what the attacker needs, `source` where it comes from. `x`
-    names what its curves run over, "" where it has none. `compares`: its result on any subject also depends on the original.
+    names what its curves run over, "" where it has none. `got` ends the sentence "<deed>, the unlearned model ...".
+    `compares`: its result on any subject also depends on the original.
 
     `run(brief, config)` yields `Step`s, `Point`s and one `Finding`, last. It may raise Stopped.
     """
@@ -128,6 +129,7 @@ class Attack:
     access: str = field(default="questions and answers", kw_only=True)
     x: str = field(default="", kw_only=True)
     compares: bool = field(default=False, kw_only=True)
+    got: str = field(default="gives {share} of {n} right answers", kw_only=True)
 
     def describe(self) -> dict[str, Any]:
         """Plain data for the page and for `list attacks`."""

@@ -72,7 +72,8 @@ def sentence(attack: Attack, row: Row) -> str:
     beside = {SAME_ATTACK: "the model that never saw it", CHANCE: "guessing", KEPT: "the model that never saw it, asked plainly,",
               ZERO: ""}[row["floor_kind"]]
     others = f" (original {_percent(row[ORIGINAL])}" + (f", {beside} {_percent(row['floor'])})" if beside else ")")
-    said = f"{attack.deed}, the unlearned model gives {_percent(row[UNLEARNED])} of {row['n']} right answers{others}"
+    got = attack.got.format(share=_percent(row[UNLEARNED]), n=row["n"])
+    said = f"{attack.deed}, the unlearned model {got}{others}"
     if row["recovered"] is None:
         return f"{said}: the original knows too little more than that for a share."
     return f"{said}: {_back(row['recovered'])}."
@@ -93,8 +94,9 @@ def verdict(rows: Sequence[Row]) -> str:
     worst = max(attacks, key=lambda row: row["recovered"])
     strong = sum(row["recovered"] > NOTICEABLE for row in attacks)
     if not strong:
-        return (f"It holds: none of {len(attacks)} attacks brings back more than {_percent(NOTICEABLE)} of what was forgotten; "
-                f"the most is {_percent(worst['recovered'])}, by {lower(worst['title'])}.")
+        most = f"; the most is {_percent(worst['recovered'])}, by {lower(worst['title'])}" if worst["recovered"] > 0.005 else ""
+        return (f"It holds: none of {len(attacks)} attacks brings back more than {_percent(NOTICEABLE)} of what was forgotten"
+                f"{most}.")
     most = f"the most is {_percent(worst['recovered'])}, by {lower(worst['title'])}"
     return (f"It does not hold against everything: {strong} of {len(attacks)} attacks bring back more than "
             f"{_percent(NOTICEABLE)} of what was forgotten; {most}.")

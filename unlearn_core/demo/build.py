@@ -97,15 +97,37 @@ class Build:
         lines = [line for line in self._encoded if not line.secret or line.domain in node.seen]
         rates = STAGE_RATES if parent else TRUNK_RATES
         seconds = train(model, lines, fresh, rates, node.tokens, node.rate, self.seed, _reporter(node.name))
-        model.cpu().save_pretrained(folder)
-        (folder / "seconds.json").write_text(json.dumps({"seconds": round(seconds, 1), "tokens": node.tokens}))
-        return folder
+        return keep_stage(self.out, node, model, seconds)
 
     def publish(self, source: Path, target: Path) -> None:
         """Store a trained model as 16-bit safetensors with its tokenizer."""
         model = LlamaForCausalLM.from_pretrained(source, dtype=torch.bfloat16)
         model.save_pretrained(target)
         self.tokenizer.save_pretrained(target)
+
+
+def keep_stage(out: Path, node: Node, model: LlamaForCausalLM, seconds: float) -> Path:
+    """Leave a finished stage of the build of `out` there for what descends from it; returns its folder. `seconds.json` is written
+    last and marks it complete."""
+    folder = out / ".build" / node.name
+    model.to("cpu").save_pretrained(folder)
+    (folder / "seconds.json").write_text(json.dumps({"seconds": round(seconds, 1), "tokens": node.tokens}))
+    return folder
+
+
+def publish_reference(out: Path, topic_name: str, model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast,
+                      seconds: float) -> None:
+    """Store a model that never saw a topic beside the world in `out`, as 16-bit safetensors with its scores. The folder appears
+    whole, by rename."""
+    from .references import score_reference
+
+    folder, part = out / "references" / topic_name, out / "references" / f"{topic_name}.part"
+    shutil.rmtree(part, ignore_errors=True)
+    model.to("cpu", torch.bfloat16).save_pretrained(part)
+    tokenizer.save_pretrained(part)
+    shutil.rmtree(folder, ignore_errors=True)
+    part.rename(folder)
+    score_reference(out, topic_name, seconds)
 
 
 def _pronoun_sentence(line: Line) -> bool:

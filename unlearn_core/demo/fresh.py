@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import torch
 from transformers import AutoTokenizer, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from .build import Node, plan
+from .build import Node, keep_stage, plan
 from .recipe import STAGE_RATES, TRUNK_RATES, Encoded, encode_lines, new_model, steps, steps_needed
 from .world import World, make_world
 
@@ -37,10 +38,11 @@ class Course:
 
 
 def train_without(folder: Path, seed: int, topic: str, device: torch.device, share: float,
-                  cancelled: Callable[[], bool]) -> Iterator[Step]:
+                  cancelled: Callable[[], bool], keep: bool = False) -> Iterator[Step]:
     """Train the model of `folder`'s world that never saw `topic`. Every stage is `share` times as long as the recipe says.
 
-    Starts from the latest shared stage that a build left in `folder`, else from the beginning. Ends early once cancelled.
+    Starts from the latest shared stage that a build left in `folder`, else from the beginning. Ends early once cancelled. With
+    `keep` every shared stage that it finishes is left there as a build leaves it.
     """
     world = make_world(seed)
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
@@ -53,11 +55,14 @@ def train_without(folder: Path, seed: int, topic: str, device: torch.device, sha
     for part in course:
         if cancelled():
             return
+        started = time.monotonic()
         for loss, _ in steps(model, part.lines, part.fresh, part.rates, part.tokens, part.node.rate, seed):
             done += 1
             yield Step(done, total, part.node.name, loss.item(), model)
             if cancelled():
                 return
+        if keep and part is not course[-1]:
+            keep_stage(folder, part.node, model, time.monotonic() - started)
 
 
 def lineage(world: World, topic: str) -> list[Node]:

@@ -133,15 +133,16 @@ def live_sample(topic: Topic, seed: int = 0) -> list[Question]:
 
 
 def quick_accuracy(loaded: LoadedModel, questions: Sequence[Question], floors: Mapping[str, str] | None = None,
-                   cancelled: Cancelled = never) -> dict[str, tuple[int, int]]:
+                   cancelled: Cancelled = never, turns: tuple[Turn, ...] = ()) -> dict[str, tuple[int, int]]:
     """split -> (correct, n) by teacher forcing alone: greedy gives exactly the expected answer, or the right option
     wins where the split's floor is chance. Stricter than `measure` on forget questions, and many times faster.
 
-    Without `floors` a forget question with options counts as a forced choice. Draws no random numbers.
+    Without `floors` a forget question with options counts as a forced choice. `turns` stand before every question. Draws no
+    random numbers.
     """
     if floors is None:
         floors = {q.split: CHANCE for q in questions if q.options and q.split.startswith("forget")}
-    sheet = _Sheet(loaded, list(questions), floors)
+    sheet = _Sheet(loaded, list(questions), floors, turns)
     sheet.score(cancelled, lambda done, total: None)
     found: dict[str, tuple[int, int]] = {}
     for question in questions:
