@@ -11,14 +11,18 @@ _KEEP = """
 let at = null;
 element.addEventListener('focusin', (event) => { at = event.target.closest('[data-pick]')?.dataset.pick ?? null; });
 element.addEventListener('focusout', (event) => { if (event.relatedTarget) at = null; });
-new MutationObserver(() => {
+function settle() {
   const lost = !document.activeElement || document.activeElement === document.body;
   const wanted = at ?? element.querySelector('[data-back]')?.dataset.back;
   if (!lost || !wanted) return;
   const buttons = [...element.querySelectorAll('button[data-pick]')];
   const target = buttons.find((node) => node.dataset.pick === wanted) ?? (buttons.length === 1 ? buttons[0] : null);
   target?.focus({preventScroll: true});
-}).observe(element, {childList: true, subtree: true});
+}
+// New HTML is fitted into the old: nodes stay where only their attributes change. What had the focus elsewhere may be gone only
+// after this was drawn.
+new MutationObserver(() => requestAnimationFrame(settle)).observe(element, {
+  childList: true, subtree: true, attributes: true, attributeFilter: ['data-back', 'data-pick']});
 """
 
 

@@ -47,7 +47,8 @@ TERMS: dict[str, str] = {
                "known before, lost by accident; unchanged: as right or wrong as before.",
     "live_sample": "A fixed sample of questions, asked again and again while the method works.",
     "recovered": "Share of the lost knowledge that an attack brings back: (unlearned − floor) / (original − floor). 0: no more "
-                 "comes out than of a model that never saw the topic, 1: as much as of the original. The line: its 95 % interval.",
+                 "comes out than of a model that never saw the topic, 1: as much as of the original. The line is its "
+                 "95\u00a0% interval.",
     "same_attack": "What the same attack gets out of a model that was trained on the same text, but never saw the topic: that is "
                    "the floor.",
 }
