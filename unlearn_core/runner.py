@@ -26,7 +26,7 @@ from .models.catalogue import DEMO, models
 from .preflight import model_folder, problems, refuse
 from .race import Race, field_of
 from .sequence.series import Series, allowed, plan_of
-from .store import RunFolder, RunRecord, SequenceFolder, Store
+from .store import RunFolder, RunRecord, SequenceFolder, Store, metrics_key
 from .tasks import AskUpdate, Ended, Entry, RunLog, Task
 from .topics.catalogue import completed, describe, topics
 from .topics.uploads import parse_upload, renamed
@@ -404,6 +404,18 @@ class Runner:
         task = self._task(None, lambda bench, task: [
             task.put(answer) for answer in bench.answers(record, question_ids, strength, task.cancelled.is_set)])
         return [item for item in self._results(task) if isinstance(item, Answer)]
+
+    def metrics(self, run_id: str) -> Iterator[Progress | dict[str, Any]]:
+        """Every metric of a run's original and result: progress while it lasts, then one dict as `kept_metrics` gives it."""
+        record = self._asked(run_id)
+        task = self._task(None, lambda bench, task: task.put(bench.metrics(record, task.cancelled.is_set, task.progress)))
+        for item in self._results(task):
+            yield Progress(0, 0, "waiting") if isinstance(item, int) else item
+
+    def kept_metrics(self, run_id: str) -> dict[str, Any] | None:
+        """All metrics of a run where they were measured before: `metrics`, `instead` and `consistency` by stage (before, after),
+        `conditions`, and `about` by metric: what each judges, which value is good, when it misleads, where it comes from."""
+        return self.store.kept(metrics_key(run_id))
 
     def wait_position(self) -> int:
         """How many pieces of work stand before one that would be asked for now."""

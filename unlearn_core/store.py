@@ -22,6 +22,7 @@ from .packing import pack, size, unpack
 from .topics.reader import read_topic, shorten, write_topic
 from .topics.topic import Topic
 from .topics.uploads import slug
+from .version import code_version
 
 RECORDED = "recorded"
 DEMO_RUN = Path(__file__).parent.parent / "assets" / "demo_run"
@@ -413,6 +414,11 @@ class Store:
             return unpack(plain, load_file(path, device))
         except (OSError, SafetensorError):
             return None
+
+
+def metrics_key(run_id: str) -> str:
+    """What all metrics of a run's result are kept under."""
+    return f"metrics-{run_id}-{code_version().replace('+', '-')}"
 
 
 def read_events(path: Path) -> Iterator[tuple[Event, float]]:

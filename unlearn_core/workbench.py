@@ -16,7 +16,7 @@ from .edits.stack import stack
 from .errors import BadInput
 from .evaluation import replacements
 from .evaluation.consistency import consistency
-from .evaluation.examination import examine, plain, read
+from .evaluation.examination import ABOUT, examine, plain, read
 from .evaluation.imprint import load_imprint
 from .evaluation.measure import Measurement, live_sample, measure
 from .evaluation.patching import imprint_of
@@ -29,7 +29,7 @@ from .models.prompts import encode_prompt, whole_words
 from .originals import Originals
 from .preflight import edit_file, model_folder
 from .scoring import token_scores
-from .store import RunRecord, Store
+from .store import RunRecord, Store, metrics_key
 from .summary import relabelled_splits, scores, stated
 from .topics.catalogue import completed, find_topic
 from .topics.topic import Question, Topic
@@ -165,6 +165,15 @@ class Workbench:
             "instead": _instead(topic, before, after, whole_words(loaded.tokenizer)),
             "consistency": {stage: plain(metrics) for stage, metrics in consistent.items()},
             "relabelled": swapped, "conditions": stated(topic, body, before, after, swapped), "weights_hash": loaded.weights_hash})
+
+    def metrics(self, record: RunRecord, cancelled: Cancelled, on_progress: OnProgress) -> dict[str, Any]:
+        """Every metric of a run's original and of its result, kept for whoever asks again; with what is to be said of each."""
+        loaded, edit = self.of(record)
+        body = self.evaluate(loaded, self.topic(record), [edit], cancelled, on_progress)
+        found = {name: body[name] for name in ("metrics", "instead", "consistency", "conditions")}
+        found["about"] = {name: asdict(about) for name, about in ABOUT.items()}
+        self.store.keep(metrics_key(record.run_id), found)
+        return found
 
     def reference(self, loaded: LoadedModel, topic: Topic) -> LoadedModel | None:
         """The model that never saw this topic, where its weights lie beside the model's own; the last one is held."""
