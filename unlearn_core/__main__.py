@@ -387,7 +387,9 @@ def _evaluate(options: argparse.Namespace, stop: threading.Event) -> tuple[int, 
     body = bench.evaluate(loaded, found.topic, edits, stop.is_set,
                           lambda done, total: report.show(Progress(done, total, "questions"), 0.0))
     body = {"model": options.model, "topic": found.topic.name, "edits": list(options.edit),
-            "seconds": round(time.monotonic() - STARTED, 2), **body, "notices": list(found.notices)}
+            "seconds": round(time.monotonic() - STARTED, 2), **body, "notices": [*found.notices, *body["notices"]]}
+    for notice in body["notices"][len(found.notices):]:
+        print(notice, file=sys.stderr)
     return DONE, body, _table(body)
 
 

@@ -34,6 +34,9 @@ from .summary import relabelled_splits, scores, stated
 from .topics.catalogue import completed, find_topic
 from .topics.topic import Question, Topic
 
+FOREIGN = ("The unlearning depth of this topic rests on a retrained model that did not grow from the original's trunk: even on "
+           "answers that both know, its layers cost the original up to {cost:.2f} nats a token. Scores come out lower, and a model "
+           "that never saw the topic does not reach 1 either (0.73 on book-series in that case). Compare within this topic only.")
 Cancelled = Callable[[], bool]
 OnProgress = Callable[[int, int], None]
 
@@ -164,7 +167,8 @@ class Workbench:
             "metrics": {stage: plain(metrics) for stage, metrics in stages.items()},
             "instead": _instead(topic, before, after, whole_words(loaded.tokenizer)),
             "consistency": {stage: plain(metrics) for stage, metrics in consistent.items()},
-            "relabelled": swapped, "conditions": stated(topic, body, before, after, swapped), "weights_hash": loaded.weights_hash})
+            "relabelled": swapped, "conditions": stated(topic, body, before, after, swapped), "weights_hash": loaded.weights_hash,
+            "notices": [FOREIGN.format(cost=max(imprint.kept))] if imprint is not None and imprint.foreign else []})
 
     def metrics(self, record: RunRecord, cancelled: Cancelled, on_progress: OnProgress) -> dict[str, Any]:
         """Every metric of a run's original and of its result, kept for whoever asks again; with what is to be said of each."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_models import random_edit
+from tiny_models import byte_tokenizer, random_edit, save_model, teach, tiny_llama
 from tiny_t5 import load_t5, save_t5
 
 from unlearn_core.edits.attach import attached
@@ -172,16 +172,28 @@ def test_the_original_is_intact_and_the_retrained_model_is_clean(taught: LoadedM
     assert combined.value is None and "two rows" in combined.reason
 
 
+def test_models_without_a_common_trunk_are_told_from_those_with_one(taught: LoadedModel, imprint: Imprint, tiny_topic: Topic,
+                                                                    tmp_path: Path) -> None:
+    """By what their layers cost on answers that both know."""
+    assert max(imprint.kept) < 0.05 and not imprint.foreign and not replace(imprint, kept=()).foreign
+    stranger = tiny_llama(seed=7, width=64)
+    teach(stranger, byte_tokenizer(), tiny_topic)
+    found = imprint_of(taught, load(str(save_model(tmp_path / "stranger", stranger, chat=True)), device="cpu"), tiny_topic)
+    assert found.foreign
+
+
 def test_an_imprint_is_kept_for_its_model_and_topic(tiny_topic: Topic, imprint: Imprint, tmp_path: Path) -> None:
     path = write_imprint(tmp_path, tiny_topic, imprint)
     assert path == imprint_path(tmp_path, tiny_topic.name) and load_imprint(None, tiny_topic, imprint.original) is None
     found = load_imprint(tmp_path, tiny_topic, imprint.original)
-    assert replace(found, items={}) == replace(imprint, items={}) and list(found.items) == list(imprint.items)
+    assert replace(found, items={}, kept=()) == replace(imprint, items={}, kept=()) and list(found.items) == list(imprint.items)
     assert close([*found.items.values()], [*imprint.items.values()], 6e-5)
+    assert close([found.kept], [imprint.kept], 6e-5) and len(found.kept) == 2
     assert load_imprint(tmp_path, tiny_topic, "0" * 64) is None
     assert load_imprint(tmp_path, replace(tiny_topic, questions=tiny_topic.questions[1:]), imprint.original) is None
     body = json.loads(path.read_text())
-    for damaged in ("{", "[]", json.dumps(body | {"items": {"a": None}}), json.dumps(body | {"more": 1})):
+    wrong = ({"items": {"a": None}}, {"more": 1}, {"kept": 1})
+    for damaged in ("{", "[]", *(json.dumps(body | more) for more in wrong)):
         path.write_text(damaged)
         with pytest.raises(BadInput, match="cannot be read"):
             load_imprint(tmp_path, tiny_topic, imprint.original)

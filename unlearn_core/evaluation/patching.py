@@ -40,8 +40,10 @@ def imprint_of(loaded: LoadedModel, reference: LoadedModel, topic: Topic, cancel
     """What each layer of `loaded` holds of the scored forget questions that `reference` never saw. Raises Stopped."""
     forget = topic.scored("forget")
     found = drops(loaded, Donor(reference), forget, cancelled)
+    both_know = drops(loaded, Donor(reference), topic.scored("neighbor"), cancelled)
     items = {question.id: row for question, row in zip(forget, found, strict=True)}
-    return Imprint(loaded.weights_hash, reference.weights_hash, topic_hash(topic), code_version(), items)
+    kept = tuple(sum(layer) / len(layer) for layer in zip(*both_know, strict=True))
+    return Imprint(loaded.weights_hash, reference.weights_hash, topic_hash(topic), code_version(), items, kept)
 
 
 def drops(loaded: LoadedModel, donor: Donor, questions: Sequence[Question],
