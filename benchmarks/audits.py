@@ -60,9 +60,9 @@ def run_of(store: Store, bench: Workbench, topic: str, method: str) -> RunRecord
     return store.find(folder.run_id)
 
 
-def attack(store: Store, bench: Workbench, record: RunRecord, names: Sequence[str]) -> None:
-    """Carry out those of the attacks that the run has not undergone."""
-    missing = tuple(name for name in names if name not in rows_of(store, record.run_id))
+def attack(store: Store, bench: Workbench, record: RunRecord, names: Sequence[str], again: bool) -> None:
+    """Carry out those of the attacks that the run has not undergone, or all of them `again`."""
+    missing = tuple(name for name in names if again or name not in rows_of(store, record.run_id))
     if not missing:
         return
     config = AuditConfig(run=record.run_id, attacks=missing)
@@ -102,6 +102,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--methods", default=METHODS)
     parser.add_argument("--attacks", default="", help="which attacks, all by default")
     parser.add_argument("--runs-dir", type=Path, required=True, help="where the runs and audits are kept")
+    parser.add_argument("--again", action="store_true", help="attack what has been attacked before, too")
     parser.add_argument("--only-table", action="store_true", help="make nothing, write the table of what is there")
     parser.add_argument("--code", default=code_version(), help="the code that the audits ran on, where it was another")
     chosen = parser.parse_args(arguments)
@@ -111,7 +112,7 @@ def main(arguments: list[str] | None = None) -> None:
     methods, topics = chosen.methods.split(","), chosen.topics.split(",")
     for topic in topics if not chosen.only_table else ():
         for method in methods:
-            attack(store, bench, run_of(store, bench, topic, method), names)
+            attack(store, bench, run_of(store, bench, topic, method), names, chosen.again)
     if chosen.only_table:
         done = {(record.config.topic, record.config.method): rows_of(store, record.run_id) for record in store.runs()}
         parts = [section(topic, {method: done.get((topic, method), {}) for method in methods}, list(ATTACKS)) for topic in topics]

@@ -27,6 +27,10 @@ class Compare:
     accuracy: LivePlot
     spectrum: LivePlot
     spectrum_words: gr.HTML
+    metrics: gr.HTML
+    metrics_words: gr.HTML
+    metrics_file: gr.HTML
+    measure_metrics: gr.Button
 
 
 def build_compare(first: dict[str, str | None]) -> Compare:
@@ -60,6 +64,12 @@ def build_compare(first: dict[str, str | None]) -> Compare:
                 elem_id="spectrum-plot",
                 label="Spectrum of one weight matrix",
             )
+    with gr.Row(elem_id="metrics-head"):
+        gr.HTML("<h2>All metrics</h2>", min_width=180)
+        metrics_file = gr.HTML("", elem_id="metrics-file")
+        measure_metrics = gr.Button("Measure all metrics", size="sm", elem_id="measure-metrics", min_width=170, scale=0)
+    metrics_words = gr.HTML("", elem_id="metrics-words")
+    metrics = gr.HTML("", elem_id="metrics")
     return Compare(
         verdict=verdict,
         cards=cards,
@@ -72,4 +82,8 @@ def build_compare(first: dict[str, str | None]) -> Compare:
         accuracy=accuracy,
         spectrum=spectrum,
         spectrum_words=spectrum_words,
+        metrics=metrics,
+        metrics_words=metrics_words,
+        metrics_file=metrics_file,
+        measure_metrics=measure_metrics,
     )

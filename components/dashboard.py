@@ -21,6 +21,8 @@ from .controls import Field, control
 from .desk import Desk, card
 from .desk_audits import AuditsDesk
 from .desk_compare import CompareDesk
+from .desk_metrics import ALL as METRIC_PARTS
+from .desk_metrics import MetricsDesk
 from .desk_questions import QuestionsDesk
 from .desk_races import RacesDesk
 from .desk_runs import RunsDesk
@@ -85,7 +87,7 @@ class _Page:
     def __init__(self, desk: Desk) -> None:
         self.desk, self.setup = desk, SetupDesk(desk)
         self.compare_desk, self.runs_desk, self.races_desk = CompareDesk(desk), RunsDesk(desk), RacesDesk(desk)
-        self.questions_desk = QuestionsDesk(desk)
+        self.questions_desk, self.metrics_desk = QuestionsDesk(desk), MetricsDesk(desk)
         self.sequences_desk = SequencesDesk(desk, self.races_desk)
         self.audits_desk = AuditsDesk(desk, self.sequences_desk)
         self.parts: dict[str, list[Any]] = {}
@@ -200,6 +202,7 @@ class _Page:
             "download": [three.download],
             "runs_view": [self.runs_view],
             "mode": [one.mode],
+            **{name: [getattr(one, name)] for name in METRIC_PARTS},
             **{f"questions_{name}": [getattr(self.questions, name)] for name in QUESTION_PARTS},
             **{f"audit_{name}": [getattr(self.audits, name)] for name in AUDIT_PARTS},
             **{f"audit_{family}": [boxes] for family, boxes in self.audits.families.items()},
@@ -258,6 +261,8 @@ class _Page:
         moved = self._on(ask.strength.change, desk.dial, [ask.strength], **LAST)
         self._on(moved.then, desk.rescore, trigger_mode="multiple", **several)
         self._on(self.compare.measure_all.click, desk.rescore_all, **several)
+        self._on(self.opened.change, self.metrics_desk.attend, parts=METRIC_PARTS, **LAST)
+        self._on(self.compare.measure_metrics.click, self.metrics_desk.measure, parts=METRIC_PARTS, **several)
 
     def _wire_looking(self) -> None:
         desk, two = self.compare_desk, self.anatomy

@@ -223,6 +223,7 @@ class ScriptedRunner(ScriptedAudits, ScriptedRaces):
         self._stops: dict[str, threading.Event] = {}
         self._running: str | None = None
         self._since = ""
+        self._metrics: dict[str, dict[str, Any]] = {}
         super().__init__()
 
     def start(self, config: RunConfig) -> str:
@@ -381,6 +382,19 @@ class ScriptedRunner(ScriptedAudits, ScriptedRaces):
                 for split, n in (ITEMS if everything else {"forget": 24, "neighbor": 24, "retain": 24}).items()
             },
         }
+
+    def kept_metrics(self, run_id: str) -> dict[str, Any] | None:
+        return self._metrics.get(run_id)
+
+    def metrics(self, run_id: str) -> Iterator[Any]:
+        yield Progress(0, 640, "questions")
+        time.sleep(0.3 * self.pace)
+        found = {"value": 0.25, "low": 0.2, "high": 0.3, "n": 40, "reason": None}
+        told = {"judges": "How likely the answers are.", "better": "Low.", "misleads": "A collapse is too.", "source": "Made up"}
+        self._metrics[run_id] = {
+            "metrics": {"before": {"probability": found | {"value": 0.98}}, "after": {"probability": found}},
+            "about": {"probability": told}, "instead": {}, "consistency": {}, "conditions": []}  # fmt: skip
+        yield self._metrics[run_id]
 
     def heat(self, run_id: str, question_ids: list[str], strength: float) -> list[TokenScores]:
         return [scores(name, strength) for name in question_ids if name.startswith("forget-")]

@@ -227,6 +227,23 @@ def test_the_dial_measures_at_another_strength(scripted, visit):
     expect(page.locator("#measure-all")).to_be_hidden()
 
 
+def test_all_metrics_are_measured_when_asked_for_and_stay_with_their_run(scripted, visit):
+    page = visit(scripted.url)
+    expect(page.locator("#metrics-words")).to_contain_text("measured when asked for")
+    page.locator("#measure-metrics").click()
+    card = page.locator("#metrics [data-metric=probability]")
+    expect(card).to_contain_text("0.980")
+    expect(card).to_contain_text("0.250")
+    expect(page.locator("#metrics [data-metric=privleak]")).to_contain_text("n/a")
+    expect(page.locator("#metrics-csv")).to_be_visible()
+    page.reload()
+    expect(page.locator("#metrics [data-metric=probability]")).to_contain_text("0.250")
+    start(page)
+    finished(page)
+    expect(page.locator("#metrics-words")).to_contain_text("measured when asked for")
+    expect(page.locator("#metrics .metric")).to_have_count(0)
+
+
 def test_another_strength_is_not_taken_for_the_saved_result(scripted, visit):
     page = visit(scripted.url)
     page.locator("#question input").fill("Who?")

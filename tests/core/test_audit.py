@@ -66,9 +66,10 @@ def test_the_floor_is_the_reference_under_the_same_attack_then_chance_then_its_k
     guessed = {name: replace(finding, chance=0.5) for name, finding in asked.items()}
     beside = {"reference": Finding(2, 10)}
     assert [_row(*each)[key] for each in (
-        (asked | beside, 0.1), (guessed, 0.1), (asked, 0.1), (asked,), (guessed | {"reference": Finding(2, 10, 0.5)}, 0.1, True))
+        (asked | beside, 0.1), (guessed, 0.1), (asked, 0.1), (asked,), (guessed | {"reference": Finding(7, 10, 0.5)}, 0.1, True),
+        (guessed | {"reference": Finding(2, 10, 0.5)}, 0.1), (guessed | {"reference": Finding(7, 10, 0.5)}, 0.1))
         for key in ("floor", "floor_kind")] == [
-        0.2, "same attack", 0.5, "chance", 0.1, "kept scores", 0.0, "zero", 0.5, "chance"]
+        0.2, "same attack", 0.5, "chance", 0.1, "kept scores", 0.0, "zero", 0.5, "chance", 0.5, "chance", 0.7, "same attack"]
     row = _row(asked | beside)
     assert row["recovered"] == pytest.approx(0.5) and row["low"] < 0.5 < row["high"]
     assert "60 % of 10" in row["sentence"] and "50 % of it comes back" in row["sentence"]

@@ -29,8 +29,9 @@ def recovered(original: float | None, unlearned: float | None, floor: float) -> 
 
 
 def row_of(attack: Attack, findings: Mapping[str, Finding], kept_floor: float | None, by_chance: bool = False) -> Row:
-    """What the card says of one attack; null where it was not measured. `kept_floor`: what the reference scores when it is
-    asked plainly, where its scores are kept. `by_chance`: a model that never saw the topic is no floor, guessing is.
+    """What the card says of one attack; null where it was not measured. The floor is what the reference gives under the same
+    attack, or what guessing gives where that is more. `kept_floor`: what the reference scores when it is asked plainly, where its
+    scores are kept. `by_chance`: a model that never saw the topic is no floor, guessing is.
 
     `low` and `high`: the recovered share at the ends of the 95 % Wilson interval of the unlearned model's score, the other
     two held fixed.
@@ -55,10 +56,11 @@ def row_of(attack: Attack, findings: Mapping[str, Finding], kept_floor: float | 
 def _floor(findings: Mapping[str, Finding], kept_floor: float | None, by_chance: bool) -> tuple[float, str]:
     chances = [finding.chance for finding in findings.values() if finding.chance is not None]
     beside = findings.get(REFERENCE)
-    if beside is not None and beside.n and not (by_chance and chances):
-        return beside.knowledge, SAME_ATTACK
-    if chances:
+    measured = beside.knowledge if beside is not None and beside.n else None
+    if chances and (measured is None or by_chance or chances[0] > measured):  # guessing brings nothing back
         return chances[0], CHANCE
+    if measured is not None:
+        return measured, SAME_ATTACK
     return (0.0, ZERO) if kept_floor is None else (kept_floor, KEPT)
 
 
