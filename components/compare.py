@@ -8,6 +8,7 @@ import gradio as gr
 
 from .ask import Ask, build_ask
 from .live_plot import LivePlot
+from .metrics import EMPTY, words_html
 
 MODES = [("Heat", "heat"), ("Words", "words"), ("Plain", "plain")]
 
@@ -68,7 +69,7 @@ def build_compare(first: dict[str, str | None]) -> Compare:
         gr.HTML("<h2>All metrics</h2>", min_width=180)
         metrics_file = gr.HTML("", elem_id="metrics-file")
         measure_metrics = gr.Button("Measure all metrics", size="sm", elem_id="measure-metrics", min_width=170, scale=0)
-    metrics_words = gr.HTML("", elem_id="metrics-words")
+    metrics_words = gr.HTML(words_html(EMPTY), elem_id="metrics-words")
     metrics = gr.HTML("", elem_id="metrics")
     return Compare(
         verdict=verdict,

@@ -261,7 +261,7 @@ class _Page:
         moved = self._on(ask.strength.change, desk.dial, [ask.strength], **LAST)
         self._on(moved.then, desk.rescore, trigger_mode="multiple", **several)
         self._on(self.compare.measure_all.click, desk.rescore_all, **several)
-        self._on(self.opened.change, self.metrics_desk.attend, parts=METRIC_PARTS, **LAST)
+        self._on([self.page.load, self.opened.change], self.metrics_desk.attend, parts=METRIC_PARTS, **LAST)
         self._on(self.compare.measure_metrics.click, self.metrics_desk.measure, parts=METRIC_PARTS, **several)
 
     def _wire_looking(self) -> None:

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from html import escape
 
 import gradio as gr
 
 from unlearn_core.errors import LetheError
 
 from .desk import Desk, card
-from .metrics import file_html, metrics_html
+from .metrics import EMPTY, file_html, metrics_html, words_html
 from .screen import Drawn
 from .seats import Seat
 
-EMPTY = ("Truth ratio, extraction, membership attacks, model utility and the field's other measures of this run, of the original "
-         "and of the unlearned model: measured when asked for.")
 ALL = ("metrics", "metrics_words", "metrics_file", "measure_metrics")
 
 
@@ -29,13 +26,13 @@ class MetricsDesk:
         """A run was opened: its metrics, where they are known."""
         body = self.runner.kept_metrics(seat.run_id)
         return {"metrics": metrics_html(body), "metrics_file": file_html(body, seat.run_id),
-                "metrics_words": _words("" if body else EMPTY),
+                "metrics_words": words_html("" if body else EMPTY),
                 "measure_metrics": gr.Button("Measure again" if body else "Measure all metrics", interactive=True)}
 
     def measure(self, seat: Seat) -> Iterator[Drawn]:
         """Measure them for the open run; given up where another is opened meanwhile."""
         run_id = seat.run_id
-        yield {"metrics_words": _words("Measuring all metrics…"), "measure_metrics": gr.Button(interactive=False)}
+        yield {"metrics_words": words_html("Measuring all metrics…"), "measure_metrics": gr.Button(interactive=False)}
         try:
             for update in self.runner.metrics(run_id):
                 if seat.run_id != run_id:
@@ -44,11 +41,7 @@ class MetricsDesk:
                     yield self.attend(seat)
                 else:
                     amount = f": {update.done:,} of {update.total:,} {update.unit}" if update.total else ", waiting for the model"
-                    yield {"metrics_words": _words(f"Measuring all metrics{amount}")}
+                    yield {"metrics_words": words_html(f"Measuring all metrics{amount}")}
         except LetheError as error:
             if seat.run_id == run_id:
                 yield self.attend(seat) | {"metrics_words": card(error)}
-
-
-def _words(text: str) -> str:
-    return f'<p class="dial-words" role="status">{escape(text)}</p>' if text else ""

@@ -58,9 +58,16 @@ CONSISTENCY = {
     "when_doubted": ("Stands by it when doubted", "Share of forget questions whose answer stays the same after a second turn: "
                      "Are you sure?"),
 }
+EMPTY = ("Truth ratio, extraction, membership attacks, model utility and the field's other measures of this run, of the original "
+         "and of the unlearned model: measured when asked for.")
 COLUMNS = ("metric", "before", "before_low", "before_high", "after", "after_low", "after_high", "n", "reason", "judges", "better",
            "misleads", "source")
 Body = Mapping[str, Any]
+
+
+def words_html(text: str) -> str:
+    """What is going on, or what will be here."""
+    return f'<p class="dial-words" role="status">{escape(text)}</p>' if text else ""
 
 
 def metrics_html(body: Body | None) -> str:

@@ -18,7 +18,7 @@ BODY = {
         "after": {"probability": {"value": 0.0004, "low": None, "high": None, "n": 110, "reason": None},
                   "mia_loss": {"value": None, "low": None, "high": None, "n": None, "reason": "There is <nothing>."}},
     },
-    "about": {"probability": {"judges": "How likely it is.", "better": "Low on what is forgotten.", "misleads": "A <b>collapse</b>.",
+    "about": {"probability": {"judges": "How likely it is.", "better": "Low if it is gone.", "misleads": "A <b>collapse</b>.",
                               "source": "=HYPERLINK()"}},
     "instead": {"after": {"lost": {"n": 4, "counts": {"plausible": 3, "refusal": 1, "other": 0}}}},
     "consistency": {"before": {"when_doubted": {"value": 1.0}}, "after": {"when_doubted": {"value": 0.5, "low": 0.3, "high": 0.7}}},
@@ -43,7 +43,7 @@ def test_cards_say_from_what_to_what_and_why_there_is_nothing() -> None:
 
 def test_the_explanation_says_what_is_good_and_when_it_misleads() -> None:
     text = explanation(BODY, "probability")
-    assert text == "How likely it is. Better: low on what is forgotten. Beware: a <b>collapse</b>. Source: =HYPERLINK()"
+    assert text == "How likely it is. Better: low if it is gone. Beware: a <b>collapse</b>. Source: =HYPERLINK()"
     assert explanation({}, "privleak") == "PrivLeak"
 
 
