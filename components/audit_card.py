@@ -8,6 +8,7 @@ from html import escape
 from typing import Any
 from urllib.parse import quote
 
+from .audit_plot import marks
 from .audit_view import ORIGINAL, REFERENCE, SUBJECTS, UNLEARNED, AuditView
 from .audit_words import RECOVERED, TITLES, unbroken
 from .numbers import NOT_MEASURED, UNIT, interval, percent
@@ -141,7 +142,8 @@ def detail_html(view: AuditView, opened: str) -> str:
     if row is None:
         return ""
     attack = view.attack(opened)
-    facts = {"Recovered": _share_words(row), "Floor": _floor_words(row), "Needs": row.get("access"), "Source": attack.get("source")}
+    facts = {"Recovered": _share_words(row), "Floor": _floor_words(row), "Needs": row.get("access"), "Source": attack.get("source"),
+             "Curves": marks(view.points.get(opened, ()))}
     lines = "".join(f"<div><dt>{key}</dt><dd>{escape(str(value))}</dd></div>" for key, value in facts.items() if value)
     close = '<button type="button" class="card-action" data-pick="close">Close</button>'
     head = f'<header><h2>{escape(str(row["title"]))}</h2>{close}</header>'

@@ -26,9 +26,10 @@ _LINES = {
     UNLEARNED: {"color": INK, "dash": "solid", "width": 2.5},
     REFERENCE: {"color": PLOT_GREY, "dash": "dot", "width": 1.5},
 }
-# Shapes of the first curve of each model, as elsewhere on the page, and of further curves of the same attack.
+# Shapes of the first curve of each model, as elsewhere on the page, and of further curves of the same attack, also as characters.
 _FIRST = {ORIGINAL: "circle-open", UNLEARNED: "square", REFERENCE: "x"}
-_FURTHER = ("triangle-up", "triangle-down", "star", "cross", "pentagon", "hexagon", "star-square")
+_FIRST_MARKS = "○ ■ ✖"
+_FURTHER = {"triangle-up": "▲", "triangle-down": "▼", "star": "★", "cross": "✚", "pentagon": "⬟", "hexagon": "⬢", "hourglass": "⧗"}
 Curve = list[tuple[float, float]]
 
 
@@ -51,12 +52,21 @@ def curves_figure(view: AuditView, attack: str, height: int = HEIGHT) -> go.Figu
     if not lines:
         return None
     names = list(dict.fromkeys(series for series, _ in lines))
-    traces = [_trace(subject, series, line, names.index(series)) for (series, subject), line in lines.items()]
+    first = {subject: next(series for series, other in lines if other == subject) for _, subject in lines}
+    traces = [_trace(subject, series, line, names.index(series)) | {"showlegend": series == first[subject]}
+              for (series, subject), line in lines.items()]  # with several curves, a model stands in the legend once
     places = sorted({x for line in lines.values() for x, _ in line})
     layout = frame(axis(escape(str(view.attack(attack).get("x") or "")), **_across(places)),
                    axis("Came out, % of judged items", range=[-4, 104], tickvals=[0, 25, 50, 75, 100]), height=height,
                    uirevision=attack, meta={"points": sum(len(line) for line in lines.values()), "attack": attack})
     return go.Figure({"data": traces, "layout": layout})
+
+
+def marks(points: tuple[AttackPoint, ...]) -> str:
+    """Which mark is which curve, where an attack has several on one model."""
+    names = list(dict.fromkeys(series for series, _ in curves(points)))
+    shapes = [_FIRST_MARKS, *(list(_FURTHER.values())[place % len(_FURTHER)] for place in range(len(names) - 1))]
+    return " · ".join(f"{shape} {name}" for shape, name in zip(shapes, names, strict=True)) if len(names) > 1 else ""
 
 
 def _across(places: list[float]) -> dict[str, Any]:
@@ -73,10 +83,10 @@ def _apart(places: list[float], span: float) -> bool:
 
 
 def _trace(subject: str, series: str, line: Curve, place: int) -> dict[str, Any]:
-    name = escape(f"{TITLES[subject]}: {series}" if series else TITLES[subject])
+    told = escape(f"{TITLES[subject]}: {series}" if series else TITLES[subject])
     style = _LINES[subject]
-    symbol = _FIRST[subject] if place == 0 else _FURTHER[(place - 1) % len(_FURTHER)]
-    return {"type": "scatter", "mode": "lines+markers", "name": name, "x": [x for x, _ in line],
+    symbol = _FIRST[subject] if place == 0 else list(_FURTHER)[(place - 1) % len(_FURTHER)]
+    return {"type": "scatter", "mode": "lines+markers", "name": TITLES[subject], "legendgroup": subject, "x": [x for x, _ in line],
             "y": [round(100 * knowledge, 2) for _, knowledge in line], "line": style,
             "marker": {"symbol": symbol, "size": 8, "color": style["color"]}, "cliponaxis": False,
-            "hovertemplate": "%{x:.4g}: %{y:.0f} %<extra>%{fullData.name}</extra>"}
+            "hovertemplate": "%{x:.4g}: %{y:.0f} %<extra>" + told + "</extra>"}

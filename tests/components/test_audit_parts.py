@@ -221,14 +221,17 @@ def test_each_model_has_its_own_line_along_what_the_attack_runs_over() -> None:
     assert curves_figure(WHOLE, "int4") is None
     lone = seen(STARTED, AttackPoint("relearn", "reference", "on <half>", 0.0, 0.5))
     figure = curves_figure(lone, "relearn")
-    assert figure.data[0].line.dash == "dot" and figure.data[0].name == "Never saw it: on &lt;half&gt;"
+    assert figure.data[0].line.dash == "dot" and "<extra>Never saw it: on &lt;half&gt;</extra>" in figure.data[0].hovertemplate
     assert figure.layout.xaxis.range == (-0.5, 0.5)
 
 
 def test_several_curves_of_one_attack_differ_by_their_marks() -> None:
     events = [AttackPoint("relearn", "unlearned", series, x, 0.5) for series in ("all", "half") for x in (0.0, 1.0)]
     figure = curves_figure(seen(STARTED, *events), "relearn")
-    assert [trace.name for trace in figure.data] == ["Unlearned: all", "Unlearned: half"]
+    assert [trace.name for trace in figure.data] == ["Unlearned", "Unlearned"]
+    assert [trace.showlegend for trace in figure.data] == [True, False] and "Unlearned: half" in figure.data[1].hovertemplate
+    told = seen(STARTED, *events, AttackEnded(row("relearn")))
+    assert "○ ■ ✖ all · ▲ half" in cards.detail_html(told, "relearn") and "Curves" not in cards.detail_html(WHOLE, "hints")
     assert figure.data[0].marker.symbol != figure.data[1].marker.symbol
 
 
