@@ -34,6 +34,7 @@ TITLE = (
     "as of the original. Beside it what the attack gets out of the original and of the model that never saw the topic, in per "
     "cent of the judged questions. n/a: the attack does not apply to this kind of change.\n"
 )
+BY_HAND = "## In words"
 Row = dict[str, Any]
 
 
@@ -92,6 +93,12 @@ def section(topic: str, found: Mapping[str, Mapping[str, Row]], names: Sequence[
     return f"## {topic}\n\n{markdown(heads, table)}\n"
 
 
+def _by_hand() -> list[str]:
+    """What was written below the tables."""
+    text = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else ""
+    return [f"{BY_HAND}{text.partition(BY_HAND)[2]}"] if BY_HAND in text else []
+
+
 def _percent(share: float | None) -> str:
     return "n/a" if share is None else f"{100 * share:.0f}"
 
@@ -117,7 +124,7 @@ def main(arguments: list[str] | None = None) -> None:
         done = {(record.config.topic, record.config.method): rows_of(store, record.run_id) for record in store.runs()}
         parts = [section(topic, {method: done.get((topic, method), {}) for method in methods}, list(ATTACKS)) for topic in topics]
         foot = f"{date.today()}, {machine()}, torch {version('torch')}, code {chosen.code}.\n"
-        RESULTS.write_text("\n".join([TITLE, *parts, foot]), encoding="utf-8")
+        RESULTS.write_text("\n".join([TITLE, *parts, foot, *_by_hand()]), encoding="utf-8")
 
 
 if __name__ == "__main__":
