@@ -74,11 +74,12 @@ def _row(view: AuditView, row: Row, opened: bool) -> str:
     pick = escape(f"attack:{row['attack']}", quote=True)
     explained = escape(str(row["title"]))
     name = f'<button type="button" class="run-name" aria-expanded="{str(opened).lower()}" data-pick="{pick}">{explained}</button>'
+    name = f'<span class="audit-name">{name}{about(_about(view, row))}</span>'
     chosen = ' class="chosen"' if opened else ""
     cells = "".join(f'<td class="number" data-label="{TITLES[subject]}">{_known(row, subject)}</td>'
                     for subject in (ORIGINAL, UNLEARNED))
     return (f'<tr data-row="{escape(row["attack"], quote=True)}" data-pick="{pick}"{chosen}>'
-            f'<th scope="row">{name}{about(_about(view, row))}</th><td class="audit-share">{_share(row)}</td>{cells}'
+            f'<th scope="row">{name}</th><td class="audit-share">{_share(row)}</td>{cells}'
             f'<td class="number" data-label="{TITLES[REFERENCE]}">{_floor(row)}</td>'
             f'<td class="number" data-label="n">{row.get("n") or "–"}</td>'
             f'<td class="audit-said">{escape(_sentence(row))}</td></tr>')

@@ -17,7 +17,7 @@ function settle() {
   if (!lost || !wanted) return;
   const buttons = [...element.querySelectorAll('button[data-pick]')];
   const target = buttons.find((node) => node.dataset.pick === wanted) ?? (buttons.length === 1 ? buttons[0] : null);
-  target?.focus({preventScroll: true});
+  target?.focus({preventScroll: at !== null});
 }
 // New HTML is fitted into the old: nodes stay where only their attributes change. What had the focus elsewhere may be gone only
 // after this was drawn.
