@@ -175,7 +175,7 @@ def test_the_original_is_intact_and_the_retrained_model_is_clean(taught: LoadedM
 def test_models_without_a_common_trunk_are_told_from_those_with_one(taught: LoadedModel, imprint: Imprint, tiny_topic: Topic,
                                                                     tmp_path: Path) -> None:
     """By what their layers cost on answers that both know."""
-    assert max(imprint.kept) < 0.05 and not imprint.foreign and not replace(imprint, kept=()).foreign
+    assert max(imprint.kept) < 0.1 and not imprint.foreign and not replace(imprint, kept=()).foreign
     stranger = tiny_llama(seed=7, width=64)
     teach(stranger, byte_tokenizer(), tiny_topic)
     found = imprint_of(taught, load(str(save_model(tmp_path / "stranger", stranger, chat=True)), device="cpu"), tiny_topic)

@@ -13,18 +13,18 @@ from pathlib import Path
 
 from ..errors import BadInput
 from ..topics.topic import Topic
-from .depth import ENCODES
 from .references import topic_hash, write_whole
 
 _FOLDER = "imprints"
 _DIGITS = 4
+_FOREIGN = 0.1  # nats a token: below .07 for two models from one trunk, above .25 where the trunk was trained again (built-in world)
 
 
 @dataclass(frozen=True)
 class Imprint:
     """`items`: forget question id -> by layer, how much less likely a token of the answer becomes (nats) when the layer's
-    states are the retrained model's. `kept`: by layer, the mean of the same over scored neighbours, which both models know:
-    what their layers differ by besides the topic; near 0 where both grew from one trunk.
+    states are the retrained model's. `kept`: by layer, the mean of the same over scored questions that are to be kept,
+    which both models know: what their layers differ by besides the topic; near 0 where both grew from one trunk.
 
     `original`, `reference`: hashes of both models' weights; with `topic_hash` and `code_version` they say what made it.
     """
@@ -39,7 +39,7 @@ class Imprint:
     @property
     def foreign(self) -> bool:
         """Whether the retrained model's layers write in another space than the original's, so that not even it would reach 1."""
-        return max(self.kept, default=0.0) > ENCODES
+        return max(self.kept, default=0.0) > _FOREIGN
 
 
 def imprint_path(folder: Path, topic_name: str) -> Path:

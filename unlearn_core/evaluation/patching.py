@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from ..batching import Cancelled, never
+from ..config import KEEP_SPLITS
 from ..edits.attach import attached
 from ..edits.edit import Edit
 from ..errors import Stopped
@@ -26,6 +27,8 @@ from ..training import encode_rows, without_ends
 from ..version import code_version
 from .imprint import Imprint
 from .references import topic_hash
+
+KEPT = 100  # questions of each split to keep, by which an imprint tells how far two models have drifted apart
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ def imprint_of(loaded: LoadedModel, reference: LoadedModel, topic: Topic, cancel
     """What each layer of `loaded` holds of the scored forget questions that `reference` never saw. Raises Stopped."""
     forget = topic.scored("forget")
     found = drops(loaded, Donor(reference), forget, cancelled)
-    both_know = drops(loaded, Donor(reference), topic.scored("neighbor"), cancelled)
+    both_know = drops(loaded, Donor(reference), [q for split in KEEP_SPLITS for q in topic.scored(split)[:KEPT]], cancelled)
     items = {question.id: row for question, row in zip(forget, found, strict=True)}
     kept = tuple(sum(layer) / len(layer) for layer in zip(*both_know, strict=True))
     return Imprint(loaded.weights_hash, reference.weights_hash, topic_hash(topic), code_version(), items, kept)
