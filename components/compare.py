@@ -66,9 +66,9 @@ def build_compare(first: dict[str, str | None]) -> Compare:
                 label="Spectrum of one weight matrix",
             )
     with gr.Row(elem_id="metrics-head"):
-        gr.HTML("<h2>All metrics</h2>", min_width=180)
+        gr.HTML("<h2>All metrics</h2>", min_width=130)
         metrics_file = gr.HTML("", elem_id="metrics-file")
-        measure_metrics = gr.Button("Measure all metrics", size="sm", elem_id="measure-metrics", min_width=170, scale=0)
+        measure_metrics = gr.Button("Measure all metrics", size="sm", elem_id="measure-metrics", min_width=130, scale=0)
     metrics_words = gr.HTML(words_html(EMPTY), elem_id="metrics-words")
     metrics = gr.HTML("", elem_id="metrics")
     return Compare(
