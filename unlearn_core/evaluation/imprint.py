@@ -17,7 +17,7 @@ from .references import topic_hash, write_whole
 
 _FOLDER = "imprints"
 _DIGITS = 4
-_FOREIGN = 0.1  # nats a token: below .07 for two models from one trunk, above .25 where the trunk was trained again
+_FOREIGN = 0.1  # nats a token; in the built-in world at most .07 with a common trunk, .25 and more where it was trained again
 
 
 @dataclass(frozen=True)
