@@ -132,10 +132,9 @@ def test_a_subject_is_judged_as_measure_judges_it(taught: LoadedModel, tiny_topi
 def attacks(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, str]]]:
     """The fake attacks are the only ones; what they really did."""
     names = ("leaky", "refuses", "breaks", "stops")
-    for name in list(audit.ATTACKS):
-        monkeypatch.delitem(audit.ATTACKS, name)
-    for name in names:
-        monkeypatch.setitem(audit.ATTACKS, name, name)
+    registry = {name: name for name in names}  # in place of the whole: the order of the real one stays
+    monkeypatch.setattr(audit, "ATTACKS", registry)
+    monkeypatch.setattr("unlearn_core.audit.engine.ATTACKS", registry)
     fakes = {name: getattr(fake_attacks, name.upper()) for name in names}
 
     def find(name: str):
