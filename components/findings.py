@@ -139,17 +139,10 @@ def _stated(view: RunView) -> list[Finding]:
 
 
 def _floor(view: RunView) -> list[Finding]:
-    after, found = view.after.get("forget"), []
+    after = view.after.get("forget")
     if after is None:
-        return found
-    if "conditions" in view.summary:
-        pass  # said already
-    elif relabelled(view):
-        found.append(Finding("relabelled", "Relabelled, not removed: whoever swaps the labels back has the knowledge.",
-                             "bad"))
-    elif after.reference_kind == "retrained" and after.high < (after.reference or 0.0):
-        found.append(Finding("over-forgetting", f"Over-forgetting: {percent(after.accuracy)} is below the "
-                             f"{percent(after.reference)} of a model that never saw the topic.", "mixed"))
+        return []
+    found = [] if "conditions" in view.summary else _beyond(view, after)
     if after.reference is None:
         found.append(Finding("no-reference", "No model without this topic was measured: the floor is taken as 0.",
                              "note"))
@@ -157,6 +150,16 @@ def _floor(view: RunView) -> list[Finding]:
         found.append(Finding("nothing-known", "Share removed: n/a, the original knew hardly more than the floor.",
                              "note"))
     return found
+
+
+def _beyond(view: RunView, after: Measured) -> list[Finding]:
+    """Relabelling or over-forgetting, of a run from before the engine stated them itself."""
+    if relabelled(view):
+        return [Finding("relabelled", "Relabelled, not removed: whoever swaps the labels back has the knowledge.", "bad")]
+    if after.reference_kind == "retrained" and after.high < (after.reference or 0.0):
+        return [Finding("over-forgetting", f"Over-forgetting: {percent(after.accuracy)} is below the "
+                        f"{percent(after.reference)} of a model that never saw the topic.", "mixed")]
+    return []
 
 
 def _leaks(view: RunView) -> list[Finding]:

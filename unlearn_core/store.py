@@ -6,7 +6,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -331,10 +331,7 @@ class Store:
 
     def races(self) -> list[RaceRecord]:
         """Every race that opens, newest first."""
-        folder = self.root / RACES
-        paths = [path for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
-        records = [record for path in paths if (record := _race_record(path)) is not None]
-        return sorted(records, key=lambda record: (record.started_at, record.race_id), reverse=True)
+        return _listed(self.root / RACES, _race_record)
 
     def race(self, race_id: str) -> RaceRecord:
         """The race with that id; raises BadInput where there is none."""
@@ -355,11 +352,7 @@ class Store:
 
     def audits(self, run_id: str | None = None) -> list[AuditRecord]:
         """Every audit that opens, of one run where it is named, newest first."""
-        folder = self.root / AUDITS
-        paths = [path for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
-        records = [record for path in paths if (record := _audit_record(path)) is not None]
-        found = [record for record in records if run_id in (None, record.config.run)]
-        return sorted(found, key=lambda record: (record.started_at, record.audit_id), reverse=True)
+        return [record for record in _listed(self.root / AUDITS, _audit_record) if run_id in (None, record.config.run)]
 
     def audit(self, audit_id: str) -> AuditRecord:
         """The audit with that id; raises BadInput where there is none."""
@@ -448,6 +441,13 @@ def _record(path: Path, run_id: str) -> RunRecord | None:
                      title=about.get("title", ""),
                      started_at=str(body.get("started_at", "")), summary=summary, path=path,
                      seconds=summary.get("seconds") if summary else None)
+
+
+def _listed(folder: Path, record_of: Callable[[Path], Any]) -> list[Any]:
+    """The records of all folders in a folder that are such, newest first."""
+    paths = [path for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
+    records = [record for path in paths if (record := record_of(path)) is not None]
+    return sorted(records, key=lambda record: (record.started_at, record.path.name), reverse=True)
 
 
 def _race_record(path: Path) -> RaceRecord | None:

@@ -189,8 +189,8 @@ def test_a_race_does_not_start_while_a_run_goes_on(scripted, visit):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_on_a_phone_nothing_is_wider_than_the_screen(scripted, visit, scheme):
-    page = visit(f"{scripted.url}/?tab=runs", width=390, height=844, color_scheme=scheme)
-    page.get_by_role("tab", name="Race").click()
+    page = visit(scripted.url, width=390, height=844, color_scheme=scheme)
+    view(page)
     page.locator("#race-start").click()
     over(page)
     drawn(page, "points", 2)

@@ -83,9 +83,11 @@ def test_an_attack_that_does_not_apply_says_so_and_has_no_share() -> None:
 def test_the_verdict_names_the_worst_attack_and_says_good_and_bad_news() -> None:
     rows = [{"attack": "plain", "title": "Asked plainly", "recovered": 0.9}, {"attack": "a", "title": "Hints", "recovered": 0.03},
             {"attack": "b", "title": "Spanish", "recovered": None}]
-    assert card.verdict(rows).startswith("It holds: none of 1") and "3 %, by hints" in card.verdict(rows)
+    assert card.verdict(rows).startswith("It holds: the one attack does not bring back") and "3 %, by hints" in card.verdict(rows)
+    two = [*rows, {"attack": "d", "title": "Lens", "recovered": 0.0}]
+    assert card.verdict(two).startswith("It holds: none of 2 attacks brings back")
     worse = [*rows, {"attack": "c", "title": "Relearning", "recovered": 0.8}]
-    assert "1 of 2 attacks bring back more than 5 %" in card.verdict(worse) and "80 %, by relearning" in card.verdict(worse)
+    assert "1 of 2 attacks brings back more than 5 %" in card.verdict(worse) and "80 %, by relearning" in card.verdict(worse)
     assert card.verdict(rows[2:]) == "No attack was measured to its end."
 
 

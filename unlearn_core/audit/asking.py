@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..evaluation.judging import normalise
+from ..evaluation.removal import CHANCE
 from ..topics.topic import Question, Topic
 from .attack import Attack, AttackConfig, Brief, Finding, Point, Step, inapplicable, tally
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from ..edits.edit import Turn
     from .subject import Subject
 
-CHANCE = "chance"
 WORDINGS = ("forget", "forget_paraphrase", "forget_spanish")
 _SENTENCE = 4  # words from which on an answer says by itself which fact it is
 _BLOCK = 128  # questions between two steps

@@ -97,10 +97,11 @@ def verdict(rows: Sequence[Row]) -> str:
     strong = sum(row["recovered"] > NOTICEABLE for row in attacks)
     if not strong:
         most = f"; the most is {_percent(worst['recovered'])}, by {lower(worst['title'])}" if worst["recovered"] > 0.005 else ""
-        return (f"It holds: none of {len(attacks)} attacks brings back more than {_percent(NOTICEABLE)} of what was forgotten"
-                f"{most}.")
+        who = f"none of {len(attacks)} attacks brings" if len(attacks) > 1 else "the one attack does not bring"
+        return f"It holds: {who} back more than {_percent(NOTICEABLE)} of what was forgotten{most}."
     most = f"the most is {_percent(worst['recovered'])}, by {lower(worst['title'])}"
-    return (f"It does not hold against everything: {strong} of {len(attacks)} attacks bring back more than "
+    return (f"It does not hold against everything: {strong} of {len(attacks)} attack{'s'[:len(attacks) - 1]} "
+            f"{'bring' if strong > 1 else 'brings'} back more than "
             f"{_percent(NOTICEABLE)} of what was forgotten; {most}.")
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from ..config import AuditConfig
 from ..errors import BadInput, LetheError, Stopped
 from ..evaluation.references import floor, load_reference, reference_model, topic_hash
+from ..evaluation.removal import CHANCE
 from ..events import (
     AttackBegun,
     AttackEnded,
@@ -54,7 +55,6 @@ if TYPE_CHECKING:
     from .subject import Subject
 
 Publish = Callable[[Event], None]
-CHANCE = "chance"
 Planned = list[tuple[Attack, AttackConfig]]
 
 
