@@ -9,6 +9,7 @@ import gradio as gr
 from .ask import Ask, build_ask
 from .live_plot import LivePlot
 from .metrics import EMPTY, words_html
+from .picker import Picker
 
 MODES = [("Heat", "heat"), ("Words", "words"), ("Plain", "plain")]
 
@@ -22,6 +23,7 @@ class Compare:
     dial_words: gr.HTML
     measure_all: gr.Button
     ask: Ask
+    build: Picker
     mode: gr.Radio
     pairs: gr.HTML
     more: gr.Button
@@ -42,6 +44,7 @@ def build_compare(first: dict[str, str | None]) -> Compare:
         dial_words = gr.HTML("", elem_id="dial-words")
         measure_all = gr.Button("Measure all", size="sm", visible=False, elem_id="measure-all", min_width=120, scale=0)
     ask = build_ask(first["chips"] or "")
+    build = Picker("", elem_id="ask-build", elem_classes="build")
     with gr.Row(elem_id="pairs-head"):
         gr.HTML("<h2>Answer pairs</h2>", min_width=180)
         mode = gr.Radio(MODES, value="heat", show_label=False, container=False, elem_id="mode",
@@ -77,6 +80,7 @@ def build_compare(first: dict[str, str | None]) -> Compare:
         dial_words=dial_words,
         measure_all=measure_all,
         ask=ask,
+        build=build,
         mode=mode,
         pairs=pairs,
         more=more,

@@ -20,6 +20,7 @@ from .compare import build_compare
 from .controls import Field, control
 from .desk import Desk, card
 from .desk_audits import AuditsDesk
+from .desk_builds import BuildsDesk
 from .desk_compare import CompareDesk
 from .desk_metrics import ALL as METRIC_PARTS
 from .desk_metrics import MetricsDesk
@@ -90,6 +91,7 @@ class _Page:
         self.questions_desk, self.metrics_desk = QuestionsDesk(desk), MetricsDesk(desk)
         self.sequences_desk = SequencesDesk(desk, self.races_desk)
         self.audits_desk = AuditsDesk(desk, self.sequences_desk)
+        self.builds_desk = BuildsDesk(desk, self.audits_desk)
         self.parts: dict[str, list[Any]] = {}
 
     # --- layout -------------------------------------------------------------------------------------------------------
@@ -159,7 +161,7 @@ class _Page:
     def _name_parts(self, strip: gr.HTML, drawer: gr.Sidebar, address: Address, standing: Standing) -> None:
         """Which widgets show which part; some parts are shown twice."""
         one, two, three, bar = self.compare, self.anatomy, self.runs, self.sidebar
-        self.opened, self.raced, self.sequenced, self.audited = gr.State(0), gr.State(0), gr.State(0), gr.State(0)
+        self.opened, self.raced, self.sequenced, self.audited, self.built = (gr.State(0) for _ in range(5))
         self.parts = {
             "strip": [strip],
             "sidebar": [drawer],
@@ -189,6 +191,7 @@ class _Page:
             "chips": [one.ask.chips],
             "dial": [one.ask.strength],
             "panes": [one.ask.panes],
+            "build": [one.build, self.audits.build],
             "runs_table": [three.table],
             "sequences": [self.sequences.tables],
             "undo_row": [three.undo_row],
@@ -230,6 +233,7 @@ class _Page:
         self._wire_races()
         self._wire_sequences()
         self._wire_audits()
+        self._wire_builds()
 
     def _wire_sidebar(self) -> None:
         bar, setup = self.sidebar, self.setup
@@ -247,7 +251,7 @@ class _Page:
         for button in (self.sidebar.stop, self.strip_stop, self.end_replay):
             self._on(button.click, self.setup.stop, queue=False)
         self._on(self.replay.click, self.desk.replay)
-        self._on(self.messages.select, self.audits_desk.watch, picked=True)
+        self._on(self.messages.select, self.builds_desk.watch, picked=True)
         self.copy_link.click(None, None, None, js=COPY_LINK, **PRIVATE)
 
     def _wire_ask(self) -> None:
@@ -302,7 +306,7 @@ class _Page:
             self._on(button.click, partial(desk.choose, every=every))
         begun = self._on(view.start.click, desk.start, asked)
         begun.then(None, None, None, js=SHOW_RACE, **PRIVATE)
-        self._on(view.messages.select, self.audits_desk.watch, picked=True)
+        self._on(view.messages.select, self.builds_desk.watch, picked=True)
         self._on(view.actions.select, desk.act, picked=True, queue=False)
         self._on(view.upward.input, desk.set_upward, [view.upward], **LAST)
         for event, handler in ((view.table.select, desk.pick), (view.plot.select, desk.pick_point)):
@@ -320,7 +324,7 @@ class _Page:
         self._on([self.page.load, *changes], desk.refresh, asked, queue=False, **LAST)
         begun = self._on(view.start.click, desk.start, asked)
         begun.then(None, None, None, js=SHOW_SEQUENCE, **PRIVATE)
-        self._on(view.messages.select, self.audits_desk.watch, picked=True)
+        self._on(view.messages.select, self.builds_desk.watch, picked=True)
         self._on(view.actions.select, desk.act, picked=True, queue=False)
         chosen = self._on(view.tables.select, desk.choose, picked=True)
         self._on(chosen.then, desk.undo, concurrency_limit=None)
@@ -339,12 +343,19 @@ class _Page:
             self._on(button.click, partial(desk.choose, every=every))
         acted = self._on(view.actions.select, desk.act, view.form, picked=True)
         acted.then(None, None, None, js=SHOW_AUDIT, **PRIVATE)
-        self._on(view.messages.select, desk.watch, picked=True)
+        self._on(view.messages.select, self.builds_desk.watch, picked=True)
         self._on(view.earlier.select, desk.pick_audit, picked=True, **LAST)
         self._on(view.sort.input, desk.set_sort, [view.sort], **LAST)
         for part in (view.card, view.detail):
             self._on(part.select, desk.pick, picked=True, **LAST).then(None, None, None, js=SHOW_ATTACK, **PRIVATE)
         view.copy.click(None, [view.command], None, js=COPY_COMMAND, **PRIVATE)
+
+    def _wire_builds(self) -> None:
+        desk, here = self.builds_desk, {"parts": ("build", "messages"), **LAST}
+        self._on(self.built.change, desk.follow, parts=("build",), trigger_mode="multiple", concurrency_limit=None)
+        self._on([self.page.load, self.opened.change], desk.attend, **here)
+        for part in (self.compare.build, self.audits.build):
+            self._on(part.select, desk.act, picked=True, **here)
 
     def _refreshed(self, triggers: Any) -> None:
         self._on(triggers, self.setup.refresh, self.sidebar.form, parts=FORM_PARTS, queue=False, **LAST)
@@ -370,12 +381,13 @@ class _Page:
         return triggers(function, inputs, outputs, **how)
 
     def _outputs(self, parts: Iterable[str]) -> list[Any]:
-        return [self.opened, self.raced, self.sequenced, self.audited, *(widget for name in parts for widget in self.parts[name])]
+        return [self.opened, self.raced, self.sequenced, self.audited, self.built, *(widget for name in parts for widget in self.parts[name])]
 
     def _arrive(self, request: gr.Request) -> dict[Any, Any]:
         seat = self.seat(request)
         query = dict(request.query_params)
         arrived = [desk.arrive(seat, query) for desk in (self.desk, self.races_desk, self.sequences_desk, self.audits_desk)]
+        self.builds_desk.arrive(seat)
         said = "".join(found.get("messages", "") for found in arrived)
         changed = arrived[0] | arrived[1] | arrived[2] | arrived[3] | ({"messages": said} if said else {})
         return self.values(seat, changed | {"address": address(seat)})
@@ -390,7 +402,7 @@ class _Page:
         """New values by widget. The numbers of what is opened of each kind go along always: they start the followers."""
         values = {widget: value for name, value in drawn.items() for widget in self.parts[name]}
         numbers = {self.opened: seat.generation, self.raced: seat.race.generation, self.sequenced: seat.sequence.generation,
-                   self.audited: seat.audit.generation}
+                   self.audited: seat.audit.generation, self.built: seat.build.generation}
         return numbers | values
 
 

@@ -10,6 +10,7 @@ from unlearn_core.events import Answer, TokenScores
 from unlearn_core.store import RECORDED
 
 from .audit_seat import AuditSeat
+from .build_seat import BuildSeat
 from .questions import Choice
 from .race_seat import RaceSeat
 from .sequence_seat import SequenceSeat
@@ -61,6 +62,7 @@ class Seat:
     race: RaceSeat = field(default_factory=RaceSeat)
     sequence: SequenceSeat = field(default_factory=SequenceSeat)
     audit: AuditSeat = field(default_factory=AuditSeat)
+    build: BuildSeat = field(default_factory=BuildSeat)
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def open(self, run_id: str, how: str = "follow") -> None:
@@ -141,3 +143,4 @@ class Seats:
             seat.race.generation += 1
             seat.sequence.generation += 1
             seat.audit.generation += 1
+            seat.build.generation += 1

@@ -251,14 +251,17 @@ def with_setting(settings: dict[str, Any], field: Field, shown: Any) -> dict[str
     return rest if is_default(field, value) else {**rest, field.name: value}
 
 
+_WORKS = {"audit": "An audit", "build": "The training of a model that never saw a topic"}
+
+
 def busy_html(run_id: str, seconds: float, kind: str = "run") -> str:
-    """Who is running, and the offer to watch. `kind`: run, race, sequence or audit."""
-    article = "An" if kind == "audit" else "A"
+    """Who is running, and the offer to watch. `kind`: run, race, sequence, audit or build."""
+    what = _WORKS.get(kind, f"A {kind}")
     pick = escape(f"{'watch' if kind == 'run' else kind}:{run_id}", quote=True)
     return (
         '<div class="lt lt-problem busy" role="status">'
-        f'<p class="lt-problem-what">{article} {kind} started {duration(seconds)} ago in another window.</p>'
-        f"<p>One model works on one run, race, sequence or audit at a time: {escape(run_id)} has it now.</p>"
+        f'<p class="lt-problem-what">{what} started {duration(seconds)} ago in another window.</p>'
+        f"<p>One model works on one run, race, sequence, audit or training at a time: {escape(run_id)} has it now.</p>"
         f'<button type="button" class="card-action" data-pick="{pick}">Watch it</button></div>'
     )
 

@@ -31,7 +31,7 @@ PURE = ("unlearn_core.subspace", "unlearn_core.objectives", "unlearn_core.evalua
                                             "findings", "numbers", "internals", "pairs", "strip", "terms",
                                              "problems", "race_view", "story", "race_plot", "race_words", "sequences",
                                              "sequence_now", "questions", "question_list", "audit_view", "audit_words",
-                                             "audit_card", "audit_plot", "spreadsheet", "metrics")))
+                                             "audit_card", "audit_plot", "spreadsheet", "metrics", "build_words")))
 PLAIN_DATA = ("unlearn_core.config", "unlearn_core.events", "unlearn_core.topics.topic")
 IMPURE = ("os", "sys", "io", "pathlib", "shutil", "tempfile", "subprocess", "threading", "multiprocessing", "asyncio",
           "time", "datetime", "random", "secrets", "uuid", "logging", "socket", "http", "urllib.request", "gradio")

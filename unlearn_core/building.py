@@ -105,7 +105,7 @@ class Building:
 
         known = buildable(self.config, self.store)
         loaded = bench.load(self.config.model, self.config.device)
-        publish(Phase("train", "Train a model that never sees the topic", 1, 2), self.seconds())
+        publish(Phase("train", f"Train a model that never sees {known.topic.title}", 1, 2), self.seconds())
         last = None
         for last in known.fresh(loaded, self.share, self.cancelled, keep=self.share == 1.0):
             if last.step % EVERY == 0 or last.step == last.total:

@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from scripted_audits import ScriptedAudits
+from scripted_builds import ScriptedBuilds
 from scripted_races import UNABLE, ScriptedRaces
 
 from unlearn_core.config import SPLITS, RunConfig
@@ -214,7 +215,7 @@ def scores(question_id: str, strength: float = 1.0) -> TokenScores:
     return TokenScores(question_id, tokens, original, blended, [1] * 4, [900, 3, 4000, 2], top, top)
 
 
-class ScriptedRunner(ScriptedAudits, ScriptedRaces):
+class ScriptedRunner(ScriptedAudits, ScriptedBuilds, ScriptedRaces):
     """Stands in for `unlearn_core.runner.Runner`; `pace` multiplies every pause."""
 
     def __init__(self, store: Store, pace: float = 1.0) -> None:
@@ -235,7 +236,7 @@ class ScriptedRunner(ScriptedAudits, ScriptedRaces):
         return folder.run_id
 
     def _refuse(self) -> None:
-        going = {"race": self.racing(), "audit": self.auditing(), "run": self._running}
+        going = {"race": self.racing(), "audit": self.auditing(), "build": self.building(), "run": self._running}
         for kind, name in going.items():
             if name:
                 raise Busy(name, self._since, kind)

@@ -23,10 +23,17 @@ from unlearn_core.store import Store
 
 
 def listen(runner: ScriptedRunner) -> None:
-    """Stop whatever runs at each line of standard input: the test that started it has ended."""
-    for _ in sys.stdin:
+    """Stop whatever runs at each line of standard input: the test that started it has ended. Or `missing TOPIC`: no model that
+    never saw it is at hand any more, and the training of one ends by itself at the `short` ones."""
+    for line in sys.stdin:
+        kind, _, topic = line.strip().partition(" ")
+        if kind in ("missing", "short"):
+            getattr(runner, kind).add(topic)
+            continue
+        runner.missing.clear()
+        runner.short.clear()
         runner.stop(runner.running() or "")
-        runner.stop_series(runner.racing() or runner.auditing() or "")
+        runner.stop_series(runner.racing() or runner.auditing() or runner.building() or "")
 
 
 def main(port: str, folder: str, pace: str = "1") -> None:
