@@ -13,7 +13,7 @@ from .numbers import duration
 from .problems import failed_html
 from .sequence_now import Doing
 
-USE = "It answers beside both models, and what an attack or a membership test finds is compared with what it finds there."
+USE = "It would answer beside both models, and what attacks and membership tests find would be compared with what they find there."
 STAGES = "What stages it finished is kept, so that the next attempt takes less."
 
 
@@ -49,8 +49,9 @@ def build_html(offer: Offer, doing: Doing, seconds: float, running: bool, stoppi
 def _offer(offer: Offer) -> str:
     if not offer.buildable:
         return ""
-    time = f"It takes about {duration(offer.seconds)} at most, and can be stopped." if offer.seconds else "It can be stopped."
-    return (f'<div class="lt build-offer"><p>No model that never saw {escape(offer.title)} is at hand here, only its scores. {USE}</p>'
+    time = f"About {duration(offer.seconds)}; it can be stopped." if offer.seconds else "It can be stopped at any time."
+    what = f"No model that never saw {escape(offer.title)} is at hand here, only its scores."
+    return (f'<div class="lt build-offer"><p>{what} {USE}</p>'
             f'<p class="build-act"><button type="button" class="card-action" data-pick="build">Train it</button>'
             f'<span class="lt-quiet">{escape(time)}</span></p></div>')
 

@@ -381,7 +381,8 @@ class _Page:
         return triggers(function, inputs, outputs, **how)
 
     def _outputs(self, parts: Iterable[str]) -> list[Any]:
-        return [self.opened, self.raced, self.sequenced, self.audited, self.built, *(widget for name in parts for widget in self.parts[name])]
+        numbers = [self.opened, self.raced, self.sequenced, self.audited, self.built]
+        return [*numbers, *(widget for name in parts for widget in self.parts[name])]
 
     def _arrive(self, request: gr.Request) -> dict[Any, Any]:
         seat = self.seat(request)

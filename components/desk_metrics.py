@@ -25,7 +25,8 @@ class MetricsDesk:
     def attend(self, seat: Seat) -> Drawn:
         """A run was opened: its metrics, where they are known."""
         body = self.runner.kept_metrics(seat.run_id)
-        return {"metrics": metrics_html(body), "metrics_file": file_html(body, seat.run_id),
+        answers = self.desk.view(seat).answers if body else ()
+        return {"metrics": metrics_html(body), "metrics_file": file_html(body, seat.run_id, answers),
                 "metrics_words": words_html("" if body else EMPTY),
                 "measure_metrics": gr.Button("Measure again" if body else "Measure all metrics", interactive=True)}
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 from urllib.parse import quote
 
+from unlearn_core.events import Answer
+
 from .numbers import NOT_MEASURED, percent
 from .spreadsheet import BYTE_ORDER_MARK, csv_text
-from .terms import about
+from .terms import about, explained
 
 GROUPS: dict[str, dict[str, str]] = {
     "Is it still answered?": {
@@ -42,6 +44,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "repetition": "Repetition",
     },
 }
+RATE = "_tpr"  # what an attack finds at 1 % false alarms has no card of its own: it stands on the attack's
 TITLES = {name: title for group in GROUPS.values() for name, title in group.items()}
 INSTEAD = {
     "right": "the right answer",
@@ -100,8 +103,18 @@ def _card(name: str, label: str, body: Body) -> str:
     value = (f'<p class="metric-value"><span class="lt-from">{was} →</span> <b>{now}</b></p>' if now != NOT_MEASURED else
              f'<p class="metric-value lt-none">{NOT_MEASURED}</p>')
     line = f'<p class="lt-card-line">{escape(reason or under)}</p>' if reason or under else ""
+    line += _rate(name, body)
     return (f'<section class="metric" data-metric="{escape(name, quote=True)}"><h4>{escape(label)}'
             f'{about(explanation(body, name))}</h4>{value}{line}</section>')
+
+
+def _rate(name: str, body: Body) -> str:
+    """The share of members that an attack finds while it takes one in a hundred of the others for one."""
+    was, now = (_stage(body, stage, f"{name}{RATE}").get("value") for stage in ("before", "after"))
+    if was is None and now is None:
+        return ""
+    words = " → ".join(NOT_MEASURED if value is None else percent(value) for value in (was, now))
+    return f'<p class="lt-card-line">{explained("TPR at 1 % FPR", "tpr")} {words}</p>'
 
 
 def explanation(body: Body, name: str) -> str:
@@ -161,10 +174,35 @@ def _row(name: str, body: Body) -> dict[str, Any]:
             "n": last.get("n") or first.get("n"), "reason": last.get("reason") or first.get("reason"), **told}
 
 
-def file_html(body: Body | None, run_id: str) -> str:
-    """A link that saves all metrics; nothing where there are none."""
+def items_csv(body: Body, answers: Sequence[Answer]) -> str:
+    """Every metric's value for each question that it judges, a row a question. `answers`: where the questions' words are."""
+    stages = {stage: (body.get("items") or {}).get(stage) or {} for stage in ("before", "after")}
+    columns = [f"{name}_{stage}" for name in dict.fromkeys(name for found in stages.values() for name in found) for stage in stages
+               if name in stages[stage]]
+    rows: dict[str, dict[str, Any]] = {}
+    for stage, found in stages.items():
+        for name, items in found.items():
+            for question, value in items.items():
+                rows.setdefault(question, {})[f"{name}_{stage}"] = value
+    known = {answer.question_id: answer for answer in answers}
+    told = ({"question_id": name, **_told(known.get(name)), **values} for name, values in rows.items())
+    return csv_text(("question_id", "split", "question", "expected", *columns), told)
+
+
+def _told(answer: Answer | None) -> dict[str, str]:
+    return {"split": answer.split, "question": answer.prompt, "expected": answer.expected} if answer else {}
+
+
+def file_html(body: Body | None, run_id: str, answers: Sequence[Answer] = ()) -> str:
+    """Links that save all metrics, as they are and by question; nothing where there are none."""
     if not body:
         return ""
-    name = escape(f"lethe-metrics-{run_id}.csv", quote=True)
-    return (f'<a class="audit-file" id="metrics-csv" download="{name}" href="data:text/csv;charset=utf-8,'
-            f'{quote(BYTE_ORDER_MARK + metrics_csv(body))}">Download CSV</a>')
+    links = _link("metrics-csv", f"lethe-metrics-{run_id}.csv", metrics_csv(body), "Download CSV")
+    if body.get("items"):
+        links += _link("metrics-items-csv", f"lethe-metrics-{run_id}-by-question.csv", items_csv(body, answers), "CSV by question")
+    return links
+
+
+def _link(name: str, file: str, text: str, words: str) -> str:
+    return (f'<a class="audit-file" id="{name}" download="{escape(file, quote=True)}" href="data:text/csv;charset=utf-8,'
+            f'{quote(BYTE_ORDER_MARK + text)}">{words}</a>')

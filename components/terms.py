@@ -49,6 +49,8 @@ TERMS: dict[str, str] = {
     "recovered": "Share of the lost knowledge that an attack brings back: (unlearned − floor) / (original − floor). 0: no more "
                  "comes out than of a model that never saw the topic, 1: as much as of the original. The line is its "
                  "95\u00a0% interval.",
+    "tpr": "Share of the forget texts that the attack finds while it takes at most 1 % of the texts never seen for seen; guessing "
+           "finds 1 %. It tells of single texts that are recognised for certain, which an average hides.",
     "same_attack": "What the same attack gets out of a model that was trained on the same text, but never saw the topic: that is "
                    "the floor.",
 }

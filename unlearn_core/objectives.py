@@ -98,6 +98,11 @@ def kl_to(reference: Tensor, logits: Tensor) -> Tensor:
     )
 
 
+def kl_of_tokens(reference: Tensor, logits: Tensor) -> Tensor:
+    """KL(reference || model) of each token (tokens,); `reference` are log-probabilities (tokens, vocabulary)."""
+    return functional.kl_div(functional.log_softmax(logits.float(), dim=-1), reference, log_target=True, reduction="none").sum(-1)
+
+
 def preference(margins: Tensor, beta: float) -> Tensor:
     """−(2/β) · mean log σ(β · margin) over pairs: falls as the margin (nats) grows, and ever more slowly. `margins` (count,)."""
     return -2 / beta * functional.logsigmoid(beta * margins).mean()

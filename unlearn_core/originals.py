@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from .evaluation.measure import Measurement, measure
@@ -39,6 +39,19 @@ class Originals:
             self._held.pop(next(iter(self._held)))
         self._held[key] = found
         return found, kept
+
+
+    def metrics(self, loaded: LoadedModel, topic: Topic, beside: Sequence[str],
+                found: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """What `found` gives, JSON-plain, of the original on a topic: kept from before, or found now and kept. `beside`: hashes of
+        whatever else it rests on, such as a reference."""
+        text = "\n".join([topic_hash(topic), *beside])
+        key = _key("metrics", loaded, hashlib.sha256(text.encode()).hexdigest())
+        body = self._store.kept(key)
+        if body is None:
+            body = found()
+            self._store.keep(key, body)
+        return body
 
 
 def kept_statistics(store: Store, loaded: LoadedModel, topic: Topic) -> dict[str, Any]:

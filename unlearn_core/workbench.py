@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,8 @@ from .edits.stack import stack
 from .errors import BadInput
 from .evaluation import replacements
 from .evaluation.consistency import consistency
-from .evaluation.examination import ABOUT, examine, plain, read
-from .evaluation.imprint import load_imprint
+from .evaluation.examination import ABOUT, Pass, by_item, examine, plain, read
+from .evaluation.imprint import Imprint, load_imprint
 from .evaluation.measure import Measurement, live_sample, measure
 from .evaluation.patching import imprint_of
 from .evaluation.references import floor, load_reference, reference_model
@@ -152,21 +152,20 @@ class Workbench:
         imprint = load_imprint(loaded.folder, topic, loaded.weights_hash)
         if imprint is None and reference is not None:
             imprint = imprint_of(loaded, reference, topic, cancelled)
-        stages = {"before": examine(loaded, topic, before, None, reference, None, imprint, cancelled)}
-        consistent = {"before": consistency(loaded, topic, before.texts(), None, cancelled)}
+        examined = _Examined(loaded, topic, reference, imprint, cancelled)
+        beside = [reference.weights_hash if reference is not None else "", imprint.reference if imprint is not None else ""]
+        stages = {"before": self.originals.metrics(loaded, topic, beside, lambda: examined.stage(before))}
         after = None
         if edits:
             edit = stack(edits)
             found = read(loaded, topic, edit, cancelled)
             after = measure(loaded, topic, edit, cancelled=cancelled, on_progress=on_progress, known=found.scores())
-            stages["after"] = examine(loaded, topic, after, edit, reference, found, imprint, cancelled)
-            consistent["after"] = consistency(loaded, topic, after.texts(), edit, cancelled)
+            stages["after"] = examined.stage(after, edit, found)
         swapped = relabelled_splits(topic, after) if after else {}
         body = scores(topic, load_reference(loaded.folder, topic), before, after)
-        return finite(body | {
-            "metrics": {stage: plain(metrics) for stage, metrics in stages.items()},
+        return finite(body | {name: {stage: parts[name] for stage, parts in stages.items()}
+                              for name in ("metrics", "consistency", "items")} | {
             "instead": _instead(topic, before, after, whole_words(loaded.tokenizer)),
-            "consistency": {stage: plain(metrics) for stage, metrics in consistent.items()},
             "relabelled": swapped, "conditions": stated(topic, body, before, after, swapped), "weights_hash": loaded.weights_hash,
             "notices": [FOREIGN.format(cost=max(imprint.kept))] if imprint is not None and imprint.foreign else []})
 
@@ -174,7 +173,7 @@ class Workbench:
         """Every metric of a run's original and of its result, kept for whoever asks again; with what is to be said of each."""
         loaded, edit = self.of(record)
         body = self.evaluate(loaded, self.topic(record), [edit], cancelled, on_progress)
-        found = {name: body[name] for name in ("metrics", "instead", "consistency", "conditions")}
+        found = {name: body[name] for name in ("metrics", "items", "instead", "consistency", "conditions")}
         found["about"] = {name: asdict(about) for name, about in ABOUT.items()}
         self.store.keep(metrics_key(record.run_id), found)
         return found
@@ -190,6 +189,23 @@ class Workbench:
             dtype = str(loaded.dtype).removeprefix("torch.")
             self._reference = key, load(str(folder), loaded.device.type, dtype, self._trust)
         return self._reference[1]
+
+
+@dataclass(frozen=True)
+class _Examined:
+    """What all metrics of a topic rest on."""
+
+    loaded: LoadedModel
+    topic: Topic
+    reference: LoadedModel | None
+    imprint: Imprint | None
+    cancelled: Cancelled
+
+    def stage(self, measured: Measurement, edit: Edit | None = None, found: Pass | None = None) -> dict[str, Any]:
+        """All metrics as plain data, of the original or of its edited self; see `examine`."""
+        metrics = examine(self.loaded, self.topic, measured, edit, self.reference, found, self.imprint, self.cancelled)
+        return finite({"metrics": plain(metrics), "items": by_item(metrics, self.topic, self.imprint),
+                       "consistency": plain(consistency(self.loaded, self.topic, measured.texts(), edit, self.cancelled))})
 
 
 def _instead(topic: Topic, before: Measurement, after: Measurement | None, words: frozenset[str]) -> dict[str, Any]:

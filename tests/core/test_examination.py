@@ -15,7 +15,7 @@ from unlearn_core.config import SPLITS
 from unlearn_core.edits.attach import attached
 from unlearn_core.edits.low_rank import LowRankEdit
 from unlearn_core.evaluation import examination
-from unlearn_core.evaluation.examination import ABOUT, examine, plain, read
+from unlearn_core.evaluation.examination import ABOUT, by_item, examine, plain, read
 from unlearn_core.evaluation.gradients import gradient_norms
 from unlearn_core.evaluation.measure import measure
 from unlearn_core.generation import generate
@@ -32,6 +32,7 @@ NAMES = {
     "mia_loss", "mia_zlib", "mia_reference", "mia_min_k", "mia_min_k_plus_plus", "mia_gradnorm", "mia_classifier", "privleak",
     "kl_to_original", "unlearning_depth",
 }
+NAMES |= {f"{name}_tpr" for name in NAMES if name.startswith("mia_")}
 
 
 @pytest.fixture(scope="module")
@@ -231,6 +232,21 @@ def test_without_near_misses_what_needs_them_says_so(taught: LoadedModel, tiny_t
     for name in ("truth_ratio", "truth_ratio_paper", "mia_loss", "mia_classifier", "privleak", "forget_quality"):
         assert found[name].value is None and found[name].reason
     assert found["probability"].value > 0.9
+
+
+def test_single_values_belong_to_the_questions_that_they_are_of(known: dict, taught: LoadedModel, compared: Topic) -> None:
+    """Each against the same metric of that question alone."""
+    found = by_item(known, compared)
+    assert {"truth_ratio", "mia_loss", "mia_min_k_tpr", "mia_gradnorm", "kl_to_original"} <= found.keys()
+    assert not {"privleak", "perplexity", "model_utility"} & found.keys()
+    question = compared.scored("forget")[3]
+    alone = replace(compared, questions=(question, *(q for q in compared.questions if q.split != "forget")))
+    single = examine(taught, alone, measure(taught, alone))
+    for name in ("probability", "rougeL_recall", "truth_ratio", "exact_memorization", "extraction_strength", "repetition"):
+        assert found[name][question.id] == pytest.approx(single[name].value, abs=1e-5), name
+    kept = [q.id for split in examination.KEPT for q in compared.scored(split)]
+    assert list(found["kl_to_original"]) == kept
+    assert found["mia_loss"][question.id] == pytest.approx(np.mean(read(taught, alone).rows([question])[0].logprobs), abs=1e-4)
 
 
 def test_splits_of_the_examination_are_splits() -> None:

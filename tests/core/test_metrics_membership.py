@@ -10,7 +10,7 @@ import pytest
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from unlearn_core.evaluation import membership
-from unlearn_core.evaluation.membership import attack, classifier_auc, privleak
+from unlearn_core.evaluation.membership import attack, classifier, classifier_auc, privleak
 
 ROWS = [[-1.0, -2.0, -3.0, -4.0, -10.0], [-0.5]]
 
@@ -85,7 +85,7 @@ def test_hand_computed_auc_and_tpr():
     found = attack([3.0, 2.0, 1.0], [2.0, 0.0])
     assert found.auc.value == pytest.approx(4.5 / 6)  # wins 2 + 1 + 1, one tie
     assert found.tpr.value == pytest.approx(1 / 3)  # without a false alarm only the 3 is found
-    assert found.auc.items == found.tpr.items == ()
+    assert found.auc.items == found.tpr.items == (3.0, 2.0, 1.0)
 
 
 @pytest.mark.parametrize("decimals", [12, 1, 0])
@@ -139,11 +139,14 @@ def test_the_same_seed_gives_the_same_interval():
     assert attack(*groups, seed=4).auc.low != attack(*groups, seed=5).auc.low
 
 
-def test_the_order_of_rows_changes_nothing():
+def test_the_order_of_rows_changes_no_value_and_the_items_follow_it():
     members, others = two_groups(0.5)
-    assert attack(members[::-1], others[::-1]) == attack(members, others)
     forget, kept = vectors(0.5, 40, 30)
-    assert classifier_auc(forget[::-1], kept[::-1]) == classifier_auc(forget, kept)
+    for found, turned in ((attack(members, others), attack(members[::-1], others[::-1])),
+                          (classifier(forget, kept), classifier(forget[::-1], kept[::-1]))):
+        for metric, other in ((found.auc, turned.auc), (found.tpr, turned.tpr)):
+            assert (metric.value, metric.low, metric.high) == (other.value, other.low, other.high)
+            assert metric.items == other.items[::-1] and len(set(metric.items)) > 10
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
@@ -215,8 +218,8 @@ def test_the_classifier_says_why_it_cannot():
 
 
 def test_every_metric_is_explained():
-    assert set(membership.ABOUT) == {"mia_loss", "mia_zlib", "mia_reference", "mia_min_k", "mia_min_k_plus_plus",
-                                     "mia_gradnorm", "mia_classifier", "privleak"}
+    attacks = {"mia_loss", "mia_zlib", "mia_reference", "mia_min_k", "mia_min_k_plus_plus", "mia_gradnorm", "mia_classifier"}
+    assert set(membership.ABOUT) == attacks | {f"{name}_tpr" for name in attacks} | {"privleak"}
     for name, about in membership.ABOUT.items():
         assert all((about.judges, about.better, about.misleads, about.source)), name
         assert "collapsed" in about.misleads, name

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import exp
 
 from ..batching import Cancelled, never
 from ..edits.attach import attached
 from ..edits.edit import Edit, Turn
+from ..errors import Stopped
 from ..models.loading import LoadedModel
 from ..models.passes import last_states
 from ..models.prompts import encode_answer, encode_prompt
@@ -18,7 +20,7 @@ from ..scoring import AnswerScore, Trace, answer_traces
 from ..topics.topic import Question, Topic
 from ..training import continuations, encode_rows, without_ends
 from . import depth, likelihood, membership, memorisation, text
-from .divergence import kl_to_original
+from .divergence import kl_by_question
 from .gradients import gradient_norms
 from .imprint import Imprint
 from .measure import Measurement
@@ -109,12 +111,21 @@ def examine(loaded: LoadedModel, topic: Topic, measurement: Measurement, edit: E
     beside = read(reference, topic, None, cancelled, ("forget",)) if reference is not None else None
     scores |= _against_reference(forget, found, beside)
     scores["privleak"] = membership.privleak(
-        scores["mia_min_k"].value, _min_k(forget, beside).value if beside is not None else None)
+        scores["mia_min_k"].value, _min_k(forget, beside).auc.value if beside is not None else None)
     scores["unlearning_depth"] = _depth(loaded, forget, edit, imprint, cancelled)
-    divergence = kl_to_original(loaded, edit, [q for split in KEPT for q in topic.scored(split)], cancelled)
-    scores["kl_to_original"] = (Metric(divergence) if divergence is not None
-                                else unmeasured("The topic has no question that is to be kept."))
+    scores["kl_to_original"] = _divergence(loaded, edit, [q for split in KEPT for q in topic.scored(split)], cancelled)
     return scores
+
+
+def _divergence(loaded: LoadedModel, edit: Edit | None, kept: Sequence[Question], cancelled: Cancelled) -> Metric:
+    """The mean over all answer tokens; its items are the means of the questions."""
+    found = list(kl_by_question(loaded, edit, kept, cancelled))
+    if len(found) < len(kept):
+        raise Stopped
+    if not found:
+        return unmeasured("The topic has no question that is to be kept.")
+    total, tokens = sum(mean * count for mean, count in found), sum(count for _, count in found)
+    return Metric(total / tokens, tuple(mean for mean, _ in found))
 
 
 def _reference_free(loaded: LoadedModel, topic: Topic, found: Pass, measurement: Measurement, edit: Edit | None,
@@ -138,7 +149,7 @@ def _reference_free(loaded: LoadedModel, topic: Topic, found: Pass, measurement:
         "extraction_likelihood": memorisation.extraction_likelihood(
             *continuations(loaded, without_ends(loaded, encode_rows(loaded, forget, turns=turns)),
                            [trace.greedy for trace in rows], cancelled), N_GRAM),
-        "perplexity": Metric(measurement.perplexity) if measurement.perplexity is not None
+        "perplexity": Metric(measurement.perplexity, tuple(map(exp, measurement.text_nlls))) if measurement.perplexity is not None
         else unmeasured("The topic brings no running text."),
         "repetition": text.repetition(texts),
     }
@@ -152,7 +163,7 @@ def _membership(forget: Sequence[Question], found: Pass) -> dict[str, Metric]:
     members, others = found.rows(known), found.first_wrong(known)
     names = ("mia_loss", "mia_zlib", "mia_min_k", "mia_min_k_plus_plus")
     if not known:
-        return dict.fromkeys(names, unmeasured(NO_OTHERS))
+        return _rated(dict.fromkeys((*names, "mia_min_k"), None))
     scored = {
         "mia_loss": [membership.loss_scores(_logprobs(side)) for side in (members, others)],
         "mia_zlib": [membership.zlib_scores(_logprobs(side), answers) for side, answers in
@@ -160,7 +171,14 @@ def _membership(forget: Sequence[Question], found: Pass) -> dict[str, Metric]:
         "mia_min_k_plus_plus": [membership.min_k_plus_plus_scores(
             _logprobs(side), [t.means for t in side], [t.deviations for t in side]) for side in (members, others)],
     }
-    return {name: membership.attack(*sides).auc for name, sides in scored.items()} | {"mia_min_k": _min_k(forget, found)}
+    return _rated({name: membership.attack(*sides) for name, sides in scored.items()} | {"mia_min_k": _min_k(forget, found)})
+
+
+def _rated(attacks: Mapping[str, membership.Attack | None], reason: str = NO_OTHERS) -> dict[str, Metric]:
+    """Both figures of each attack: the area under its curve, and what it finds at 1 % false alarms. `reason`: why there is None."""
+    none = unmeasured(reason)
+    return {name: attack.auc if attack else none for name, attack in attacks.items()} | {
+        f"{name}_tpr": attack.tpr if attack else none for name, attack in attacks.items()}
 
 
 def _inside(loaded: LoadedModel, forget: Sequence[Question], edit: Edit | None, cancelled: Cancelled) -> dict[str, Metric]:
@@ -168,30 +186,29 @@ def _inside(loaded: LoadedModel, forget: Sequence[Question], edit: Edit | None, 
     known = [question for question in forget if question.near_misses]
     reason = NO_OTHERS if not known else COMBINED if edit is not None and edit.combines_rows else None
     if reason:
-        return dict.fromkeys(("mia_gradnorm", "mia_classifier"), unmeasured(reason))
+        return _rated(dict.fromkeys(("mia_gradnorm", "mia_classifier")), reason)
     wrong = [replace(question, answer=question.near_misses[0], options=()) for question in known]
     pairs = [[(row.ids[:row.start], row.ids[row.start:]) for row in encode_rows(loaded, side, turns=_turns(edit))]
              for side in (known, wrong)]
     norms = (membership.gradnorm_scores(gradient_norms(loaded, side, cancelled)) for side in pairs)
     states = (last_states(loaded, *zip(*side, strict=True)).cpu().numpy() for side in pairs)
-    return {"mia_gradnorm": membership.attack(*norms).auc, "mia_classifier": membership.classifier_auc(*states)}
+    return _rated({"mia_gradnorm": membership.attack(*norms), "mia_classifier": membership.classifier(*states)})
 
 
 def _turns(edit: Edit | None) -> tuple[Turn, ...]:
     return edit.turns(1.0) if edit is not None else ()
 
 
-def _min_k(forget: Sequence[Question], found: Pass) -> Metric:
+def _min_k(forget: Sequence[Question], found: Pass) -> membership.Attack:
+    """By the least likely tokens; of a topic without near-misses an attack without rows, which says so."""
     known = [question for question in forget if question.near_misses]
-    if not known:
-        return unmeasured(NO_OTHERS)
     sides = found.rows(known), found.first_wrong(known)
-    return membership.attack(*(membership.min_k_scores(_logprobs(side)) for side in sides)).auc
+    return membership.attack(*(membership.min_k_scores(_logprobs(side)) for side in sides))
 
 
 def _against_reference(forget: Sequence[Question], found: Pass, beside: Pass | None) -> dict[str, Metric]:
     if beside is None:
-        return dict.fromkeys(("forget_quality", "mia_reference"), unmeasured(NO_REFERENCE))
+        return {"forget_quality": unmeasured(NO_REFERENCE)} | _rated({"mia_reference": None}, NO_REFERENCE)
     ratios = [likelihood.truth_ratio_raw(*_sides(forget, one)) for one in (found, beside)]
     known = [question for question in forget if question.near_misses]
     members, others = (
@@ -200,8 +217,7 @@ def _against_reference(forget: Sequence[Question], found: Pass, beside: Pass | N
     )
     return {
         "forget_quality": likelihood.forget_quality(*ratios) if ratios[0] else unmeasured(NO_WRONG),
-        "mia_reference": membership.attack(members, others).auc if known else unmeasured(NO_OTHERS),
-    }
+    } | _rated({"mia_reference": membership.attack(members, others) if known else None})
 
 
 def _depth(loaded: LoadedModel, forget: Sequence[Question], edit: Edit | None, imprint: Imprint | None,
@@ -246,6 +262,22 @@ def _logprobs(traces: Sequence[Trace]) -> list[tuple[float, ...]]:
 
 def _texts(measurement: Measurement, questions: Sequence[Question]) -> list[str]:
     return [measurement.answers[question.id].answer for question in questions]
+
+
+def by_item(metrics: Mapping[str, Metric], topic: Topic, imprint: Imprint | None = None) -> dict[str, dict[str, float]]:
+    """Metric -> question id -> value, of the metrics whose items are single questions: those of the forget set, or of what is kept
+    for `kl_to_original`."""
+    forget = [question.id for question in topic.scored("forget")]
+    known = [question.id for question in topic.scored("forget") if question.near_misses]
+    held = [name for name in forget if max(imprint.items[name], default=0.0) > depth.ENCODES] if imprint is not None else []
+    kept = [question.id for split in KEPT for question in topic.scored(split)]
+    ids = {"kl_to_original": (kept,), "unlearning_depth": (held,), **dict.fromkeys(("model_utility", "perplexity"), ())}
+    found = {}
+    for name, metric in metrics.items():
+        names = next((each for each in ids.get(name, (forget, known)) if len(each) == len(metric.items)), None)
+        if names:
+            found[name] = dict(zip(names, metric.items, strict=True))
+    return found
 
 
 def plain(metrics: Mapping[str, Metric]) -> dict[str, dict]:

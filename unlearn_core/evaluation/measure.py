@@ -57,10 +57,12 @@ class SplitScore:
 
 @dataclass(frozen=True)
 class Measurement:
-    """Answers by question id, and the perplexity of the topic's general texts (None where it has none)."""
+    """Answers by question id, and the perplexity of the topic's general texts (None where it has none); `text_nlls`: of each of
+    these texts the mean negative log-likelihood a token, in nats."""
 
     answers: dict[str, Judged]
     perplexity: float | None = None
+    text_nlls: tuple[float, ...] = ()
 
     def splits(self) -> list[str]:
         """The splits with at least one answer, in order of appearance."""
@@ -81,12 +83,14 @@ class Measurement:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-plain, for keeping."""
-        return {"answers": {key: asdict(judged) for key, judged in self.answers.items()}, "perplexity": self.perplexity}
+        return {"answers": {key: asdict(judged) for key, judged in self.answers.items()}, "perplexity": self.perplexity,
+                "text_nlls": list(self.text_nlls)}
 
     @staticmethod
     def from_dict(body: Mapping[str, Any]) -> Measurement:
         """What `to_dict` gave."""
-        return Measurement({key: Judged(**judged) for key, judged in body["answers"].items()}, body["perplexity"])
+        return Measurement({key: Judged(**judged) for key, judged in body["answers"].items()}, body["perplexity"],
+                           tuple(body["text_nlls"]))
 
 
 def measure(loaded: LoadedModel, topic: Topic, edit: Edit | None = None, strength: float = 1.0,
@@ -104,26 +108,37 @@ def measure(loaded: LoadedModel, topic: Topic, edit: Edit | None = None, strengt
         sheet = _Sheet(loaded, chosen, topic.floors, edit.turns(strength) if edit is not None else (), known)
         sheet.score(cancelled, progress)
         texts = _greedy_answers(loaded, sheet, cancelled, progress)
-        value = None if questions is not None else perplexity(loaded, topic.texts, cancelled)
+        read = [] if questions is not None else text_nlls(loaded, topic.texts, cancelled)
     progress(len(chosen), len(chosen))
-    return Measurement({q.id: _judge(q, text, sheet) for q, text in zip(chosen, texts, strict=True)}, value)
+    judged = {q.id: _judge(q, text, sheet) for q, text in zip(chosen, texts, strict=True)}
+    return Measurement(judged, perplexity_of(read), tuple(nll / tokens for nll, tokens in read))
 
 
 def perplexity(loaded: LoadedModel, texts: Sequence[str], cancelled: Cancelled = never) -> float | None:
-    """exp of the mean negative log-likelihood per token over running texts; None without texts.
+    """exp of the mean negative log-likelihood per token over running texts; None without texts. See `text_nlls`."""
+    return perplexity_of(text_nlls(loaded, texts, cancelled))
+
+
+def perplexity_of(read: Sequence[tuple[float, int]]) -> float | None:
+    """exp of the mean over all tokens of what `text_nlls` gives; None where it gives nothing."""
+    return math.exp(min(700.0, sum(nll for nll, _ in read) / sum(tokens for _, tokens in read))) if read else None
+
+
+def text_nlls(loaded: LoadedModel, texts: Sequence[str], cancelled: Cancelled = never) -> list[tuple[float, int]]:
+    """Of each running text its negative log-likelihood (nats) and the tokens that this is summed over; without any it is left out.
 
     The first token of a text (the begin token where there is one) is given, not scored. An encoder-decoder is asked for
     hidden words instead, every fourth by itself.
     """
-    if loaded.reads_apart:
-        pairs = [pair for text in texts for pair in masked_words(loaded.tokenizer, text)]
-    else:
-        rows = [encode_text(loaded.tokenizer, text) for text in texts]
-        pairs = [(row[:1], row[1:]) for row in rows if len(row) > 1]
-    if not pairs:
-        return None
-    total = sum(score.logprob for score in answer_logprobs(loaded, pairs, cancelled))
-    return math.exp(min(700.0, -total / sum(len(tail) for _, tail in pairs)))
+    parts = [masked_words(loaded.tokenizer, text) if loaded.reads_apart else _whole(encode_text(loaded.tokenizer, text))
+             for text in texts]
+    found = iter(answer_logprobs(loaded, [pair for part in parts for pair in part], cancelled))
+    return [(-sum(next(found).logprob for _ in part), sum(len(tail) for _, tail in part)) for part in parts if part]
+
+
+def _whole(row: list[int]) -> list[tuple[list[int], list[int]]]:
+    """A text to be read as a whole from its first token on; nothing where it has no second."""
+    return [(row[:1], row[1:])] if len(row) > 1 else []
 
 
 def live_sample(topic: Topic, seed: int = 0) -> list[Question]:

@@ -27,7 +27,8 @@ _CONFIDENCE = (0.025, 0.975)
 @dataclass(frozen=True, slots=True)
 class Attack:
     """How well one score tells members from others. `auc`: area under the ROC curve, 0..1; `tpr`: share of the members
-    that are found while at most 1 % of the others are taken for members, 0..1."""
+    that are found while at most 1 % of the others are taken for members, 0..1. The items of both are the members' scores,
+    in the order given."""
 
     auc: Metric
     tpr: Metric
@@ -107,7 +108,8 @@ def attack(members: Sequence[float], others: Sequence[float], seed: int = 0, dra
     drawn = np.array([_curve(rng.choice(ours, ours.size), rng.choice(theirs, theirs.size), levels.size)
                       for _ in range(draws)])
     low, high = np.quantile(drawn, _CONFIDENCE, axis=0)
-    auc, tpr = (Metric(value, low=float(under), high=float(over))
+    items = tuple(float(score) for score in members)
+    auc, tpr = (Metric(value, items, low=float(under), high=float(over))
                 for value, under, over in zip(_curve(ours, theirs, levels.size), low, high, strict=True))
     return Attack(auc, tpr)
 
@@ -128,7 +130,12 @@ def privleak(auc: float | None, reference_auc: float | None) -> Metric:
 
 
 def classifier_auc(forget: np.ndarray, others: np.ndarray, seed: int = 0) -> Metric:
-    """The AUC of a classifier that tells forget text from other text by its representation (Chen and Yang 2023, EUL).
+    """The AUC of `classifier`."""
+    return classifier(forget, others, seed).auc
+
+
+def classifier(forget: np.ndarray, others: np.ndarray, seed: int = 0) -> Attack:
+    """How well a classifier tells forget text from other text by its representation (Chen and Yang 2023, EUL).
 
     `forget`: (n, d), `others`: (m, d), one final representation a row. Our reading of EUL's membership classifier:
     standardised logistic regression, five-fold cross-validated; only out-of-fold probabilities count, and the interval
@@ -136,14 +143,17 @@ def classifier_auc(forget: np.ndarray, others: np.ndarray, seed: int = 0) -> Met
     """
     ours, theirs = np.asarray(forget, dtype=float), np.asarray(others, dtype=float)
     if min(len(ours), len(theirs)) < FEWEST_VECTORS:
-        return unmeasured(f"The classifier needs at least {FEWEST_VECTORS} rows a side; "
+        return _no_attack(f"The classifier needs at least {FEWEST_VECTORS} rows a side; "
                           f"there are {len(ours)} and {len(theirs)}.")
     if not (np.isfinite(ours).all() and np.isfinite(theirs).all()):
-        return unmeasured("Some representations hold numbers that are not finite.")
-    rows = np.concatenate([_ordered(ours), _ordered(theirs)])
+        return _no_attack("Some representations hold numbers that are not finite.")
+    places = _order(ours)
+    rows = np.concatenate([ours[places], theirs[_order(theirs)]])
     labels = np.repeat([1, 0], [len(ours), len(theirs)])
     chances = _out_of_fold(rows, labels, seed)
-    return attack(chances[labels == 1], chances[labels == 0], seed).auc
+    members = np.empty(len(ours))
+    members[places] = chances[labels == 1]  # back in the order given
+    return attack(members, chances[labels == 0], seed)
 
 
 def _mean(row: Sequence[float]) -> float:
@@ -167,8 +177,8 @@ def _no_attack(reason: str) -> Attack:
     return Attack(unmeasured(reason), unmeasured(reason))
 
 
-def _ordered(rows: np.ndarray) -> np.ndarray:
-    return rows[np.lexsort(rows.T)]
+def _order(rows: np.ndarray) -> np.ndarray:
+    return np.lexsort(rows.T)
 
 
 def _out_of_fold(rows: np.ndarray, labels: np.ndarray, seed: int) -> np.ndarray:
@@ -186,7 +196,7 @@ _BETTER = ("Near 0.5 is best: forget text then looks like text never seen; near 
            "well below 0.5 it stands out as suppressed.")
 _COLLAPSE = "A collapsed model, to which all text looks alike, can score an ideal 0.5; read it next to retain."
 
-ABOUT: dict[str, About] = {
+_AREAS: dict[str, About] = {
     "mia_loss": About(
         "Whether forget text gets a higher mean log-probability than comparable text that was never seen (AUC).",
         _BETTER,
@@ -231,3 +241,9 @@ ABOUT: dict[str, About] = {
         "A collapsed model, to which all text looks alike, can score near an ideal 0; read it next to retain.",
         "Shi et al. 2024, MUSE: Machine Unlearning Six-Way Evaluation for Language Models"),
 }
+
+ABOUT: dict[str, About] = _AREAS | {f"{name}_tpr": About(
+    f"The share of forget texts that {name} finds while it takes at most 1 % of the unseen texts for seen (TPR at 1 % FPR).",
+    "Near 0.01 is best, as by guessing; the higher, the more single texts are recognised with certainty.",
+    f"With few unseen texts it may take none of them for seen, and moves in large steps: read the interval. {_COLLAPSE}",
+    "Carlini et al. 2022, Membership Inference Attacks From First Principles") for name in _AREAS if name != "privleak"}
