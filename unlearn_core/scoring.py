@@ -17,6 +17,7 @@ from .events import TokenScores
 from .models.loading import LoadedModel
 from .models.passes import apart_logits
 from .models.prompts import encode_answer, encode_prompt
+from .objectives import kl_of_tokens
 from .topics.topic import Question
 
 _ROWS = 256
@@ -72,6 +73,33 @@ def answer_traces(loaded: LoadedModel, pairs: Sequence[Pair], cancelled: Cancell
                   on_batch: OnBatch | None = None) -> list[Trace]:
     """The same pass with every answer token by itself: what all teacher-forced metrics are made of. Raises Stopped."""
     return _in_batches(loaded, pairs, _trace_batch, cancelled, on_batch)
+
+
+def moved_traces(loaded: LoadedModel, edit: Edit, pairs: Sequence[Pair], plain: Sequence[Pair | None],
+                 cancelled: Cancelled = never) -> list[tuple[Trace, float | None]]:
+    """The traces of the model with `edit` on, each with its answer's divergence from the original's: mean over its tokens of
+    KL(original || model), in nats. `plain`: each pair as the original reads it, None where its divergence is not wanted.
+
+    The same forward pass serves both; the original needs one of its own for the pairs that are to be compared.
+    """
+    found: list[tuple[Trace, float | None]] = [None] * len(pairs)
+    for batch in score_batches(loaded, pairs):
+        if cancelled():
+            raise Stopped
+        asked = [pairs[place] for place in batch]
+        lengths, compared = [len(answer) for _, answer in asked], [place for place in batch if plain[place] is not None]
+        with attached(loaded.model, edit):
+            after = _logprobs(loaded, asked)
+        moved = dict.fromkeys(batch)
+        if compared:
+            before = _logprobs(loaded, [plain[place] for place in compared])
+            parts = dict(zip(batch, after.split(lengths), strict=True))
+            each = kl_of_tokens(before, torch.cat([parts[place] for place in compared]))
+            means = (part.mean() for part in each.split([len(pairs[place][1]) for place in compared]))
+            moved |= zip(compared, torch.stack(list(means)).tolist(), strict=True)
+        for place, trace in zip(batch, _traces(after, asked), strict=True):
+            found[place] = trace, moved[place]
+    return found
 
 
 def _in_batches(loaded: LoadedModel, pairs: Sequence[Pair], score: Callable[[LoadedModel, Sequence[Pair]], list],
@@ -153,18 +181,28 @@ def _score_batch(loaded: LoadedModel, pairs: Sequence[Pair]) -> list[AnswerScore
 
 
 def _trace_batch(loaded: LoadedModel, pairs: Sequence[Pair]) -> list[Trace]:
-    lengths = [len(answer) for _, answer in pairs]
-    if not any(lengths):
+    if not any(answer for _, answer in pairs):
         return [Trace((), (), (), (), ()) for _ in pairs]
-    target = torch.tensor([token for _, answer in pairs for token in answer], device=loaded.device)
+    return _traces(_logprobs(loaded, pairs), pairs)
+
+
+def _logprobs(loaded: LoadedModel, pairs: Sequence[Pair]) -> Tensor:
+    """(answer tokens of all rows, vocabulary)."""
     with torch.inference_mode():
-        logprobs = torch.log_softmax(answer_logits(loaded, pairs, lengths).float(), dim=-1)
+        return torch.log_softmax(answer_logits(loaded, pairs, [len(answer) for _, answer in pairs]).float(), dim=-1)
+
+
+def _traces(logprobs: Tensor, pairs: Sequence[Pair]) -> list[Trace]:
+    """`logprobs`: as `_logprobs` gives them of these pairs."""
+    target = torch.tensor([token for _, answer in pairs for token in answer], device=logprobs.device)
+    with torch.inference_mode():
         chances = logprobs.exp()
         means = (chances * logprobs).sum(-1)
         deviations = (chances * (logprobs - means[:, None]).square()).sum(-1).sqrt()
         own = logprobs.gather(-1, target[:, None])[:, 0]
         greedy = logprobs.argmax(-1)
-    columns = [column.cpu().split(lengths) for column in (own, greedy == target, greedy, means, deviations)]
+    columns = [column.cpu().split([len(answer) for _, answer in pairs])
+               for column in (own, greedy == target, greedy, means, deviations)]
     return [Trace(*(tuple(part.tolist()) for part in parts)) for parts in zip(*columns, strict=True)]
 
 

@@ -14,7 +14,9 @@ import torch
 from unlearn_core.config import SPLITS
 from unlearn_core.edits.attach import attached
 from unlearn_core.edits.low_rank import LowRankEdit
+from unlearn_core.edits.prompt import PromptEdit
 from unlearn_core.evaluation import examination
+from unlearn_core.evaluation.divergence import kl_to_original
 from unlearn_core.evaluation.examination import ABOUT, by_item, examine, plain, read
 from unlearn_core.evaluation.gradients import gradient_norms
 from unlearn_core.evaluation.measure import measure
@@ -216,6 +218,19 @@ def test_a_large_edit_moves_away_from_the_original(taught: LoadedModel, compared
                         for name, place in linears(taught.model).items()})
     found = examine(taught, compared, measure(taught, compared, edit), edit)
     assert found["kl_to_original"].value > 1.0 and found["probability"].value < known["probability"].value
+    kept = [question for split in examination.KEPT for question in compared.scored(split)]
+    assert found["kl_to_original"].value == pytest.approx(kl_to_original(taught, edit, kept), rel=1e-4)
+    third = by_item(found, compared)["kl_to_original"][kept[2].id]
+    assert third == pytest.approx(kl_to_original(taught, edit, kept[2:3]), rel=1e-4)
+
+
+def test_a_context_before_the_questions_moves_what_is_kept(taught: LoadedModel, compared: Topic) -> None:
+    """The original's side of the divergence is asked without it."""
+    edit = PromptEdit((("What colour is it?", "It is mauve."),))
+    found = examine(taught, compared, measure(taught, compared, edit), edit)
+    kept = [question for split in examination.KEPT for question in compared.scored(split)]
+    assert found["kl_to_original"].value == pytest.approx(kl_to_original(taught, edit, kept), rel=1e-4) and kept
+    assert found["kl_to_original"].value > 0.01
 
 
 def test_the_retrained_model_is_the_reference_where_it_is_at_hand(retraining, taught: LoadedModel, compared: Topic) -> None:

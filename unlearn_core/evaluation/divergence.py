@@ -17,7 +17,7 @@ from ..batching import Cancelled, never
 from ..edits.attach import attached
 from ..edits.edit import Edit, Turn
 from ..models.loading import LoadedModel
-from ..objectives import kl_of_tokens, kl_to
+from ..objectives import kl_to
 from ..topics.topic import Given, Question
 from ..training import Row, encode_rows, score
 
@@ -35,32 +35,22 @@ def kept_text(given: Given) -> tuple[Question, ...]:
 def kl_to_original(
     loaded: LoadedModel, edit: Edit | None, questions: Sequence[Question], cancelled: Cancelled = never, strength: float = 1.0
 ) -> float | None:
-    """Mean KL over the answer tokens of all questions with the edit on; None without questions, or once stopped."""
-    found = list(kl_by_question(loaded, edit, questions, cancelled, strength))
-    if len(found) < len(questions):
-        return None
-    return sum(mean * tokens for mean, tokens in found) / sum(tokens for _, tokens in found) if found else None
-
-
-@torch.no_grad()
-def kl_by_question(
-    loaded: LoadedModel, edit: Edit | None, questions: Sequence[Question], cancelled: Cancelled = never, strength: float = 1.0
-) -> Iterator[tuple[float, int]]:
-    """Each question's mean KL over its answer tokens with the edit on, and how many these are; fewer once stopped.
+    """Mean KL over the answer tokens of all questions with the edit on; None without questions, or once stopped.
 
     Both distributions of a batch are computed one after the other, so nothing of the vocabulary's size is kept.
     """
+    total, tokens = 0.0, 0
     turns = edit.turns(strength) if edit is not None else ()
     pairs = _batches(encode_rows(loaded, questions)), _batches(encode_rows(loaded, questions, turns=turns))
     for plain, rows in zip(*pairs, strict=True):
         if cancelled():
-            return
+            return None
         before = _logprobs(loaded, plain)
         with attached(loaded.model, edit, strength):
-            found = score(loaded, rows)
-        each = torch.zeros(found.count, device=before.device).index_add_(0, found.rows, kl_of_tokens(before, found.logits))
-        lengths = torch.bincount(found.rows, minlength=found.count)
-        yield from zip((each / lengths).tolist(), lengths.tolist(), strict=True)
+            after = score(loaded, rows).logits
+        total += float(kl_to(before, after)) * len(after)
+        tokens += len(after)
+    return total / tokens if tokens else None
 
 
 def meter(

@@ -6,21 +6,19 @@ Knows models, topics and edits through their interfaces; every formula is in lik
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from math import exp
+from dataclasses import dataclass, field, replace
+from math import exp, fsum
 
 from ..batching import Cancelled, never
 from ..edits.attach import attached
 from ..edits.edit import Edit, Turn
-from ..errors import Stopped
 from ..models.loading import LoadedModel
 from ..models.passes import last_states
 from ..models.prompts import encode_answer, encode_prompt
-from ..scoring import AnswerScore, Trace, answer_traces
+from ..scoring import AnswerScore, Trace, answer_traces, moved_traces
 from ..topics.topic import Question, Topic
 from ..training import continuations, encode_rows, without_ends
 from . import depth, likelihood, membership, memorisation, text
-from .divergence import kl_by_question
 from .gradients import gradient_norms
 from .imprint import Imprint
 from .measure import Measurement
@@ -62,9 +60,11 @@ ABOUT: dict[str, About] = {
 
 @dataclass(frozen=True)
 class Pass:
-    """What one teacher-forced pass found, by prompt and answer: expected answers and other plausible ones."""
+    """What one teacher-forced pass found, by prompt and answer: expected answers and other plausible ones. `moved`: how far each
+    kept answer is from the original's (mean KL a token, nats); empty for the original itself."""
 
     traces: dict[tuple[str, str], Trace]
+    moved: dict[tuple[str, str], float] = field(default_factory=dict)
 
     def rows(self, questions: Sequence[Question]) -> list[Trace]:
         """Of the expected answers."""
@@ -90,8 +90,13 @@ def read(loaded: LoadedModel, topic: Topic, edit: Edit | None = None, cancelled:
                                for answer in (question.answer, *question.near_misses)))
     pairs = [(encode_prompt(loaded.tokenizer, prompt, turns), encode_answer(loaded.tokenizer, answer))
              for prompt, answer in asked]
-    with attached(loaded.model, edit):
+    if edit is None:
         return Pass(dict(zip(asked, answer_traces(loaded, pairs, cancelled), strict=True)))
+    kept = {(question.prompt, question.answer) for split in KEPT if split in splits for question in topic.scored(split)}
+    plain = [(encode_prompt(loaded.tokenizer, one[0]), pair[1]) if one in kept else None
+             for one, pair in zip(asked, pairs, strict=True)]
+    found = dict(zip(asked, moved_traces(loaded, edit, pairs, plain, cancelled), strict=True))
+    return Pass({pair: trace for pair, (trace, _) in found.items()}, {pair: found[pair][1] for pair in asked if pair in kept})
 
 
 def examine(loaded: LoadedModel, topic: Topic, measurement: Measurement, edit: Edit | None = None,
@@ -113,19 +118,17 @@ def examine(loaded: LoadedModel, topic: Topic, measurement: Measurement, edit: E
     scores["privleak"] = membership.privleak(
         scores["mia_min_k"].value, _min_k(forget, beside).auc.value if beside is not None else None)
     scores["unlearning_depth"] = _depth(loaded, forget, edit, imprint, cancelled)
-    scores["kl_to_original"] = _divergence(loaded, edit, [q for split in KEPT for q in topic.scored(split)], cancelled)
+    scores["kl_to_original"] = _divergence([q for split in KEPT for q in topic.scored(split)], found, edit)
     return scores
 
 
-def _divergence(loaded: LoadedModel, edit: Edit | None, kept: Sequence[Question], cancelled: Cancelled) -> Metric:
-    """The mean over all answer tokens; its items are the means of the questions."""
-    found = list(kl_by_question(loaded, edit, kept, cancelled))
-    if len(found) < len(kept):
-        raise Stopped
-    if not found:
+def _divergence(kept: Sequence[Question], found: Pass, edit: Edit | None) -> Metric:
+    """The mean over all answer tokens; its items are the means of the questions. The original is at 0 by definition."""
+    if not kept:
         return unmeasured("The topic has no question that is to be kept.")
-    total, tokens = sum(mean * count for mean, count in found), sum(count for _, count in found)
-    return Metric(total / tokens, tuple(mean for mean, _ in found))
+    items = tuple(found.moved[question.prompt, question.answer] if edit is not None else 0.0 for question in kept)
+    tokens = [len(trace.logprobs) for trace in found.rows(kept)]
+    return Metric(fsum(item * count for item, count in zip(items, tokens, strict=True)) / max(1, sum(tokens)), items)
 
 
 def _reference_free(loaded: LoadedModel, topic: Topic, found: Pass, measurement: Measurement, edit: Edit | None,
