@@ -40,6 +40,7 @@ NAMES = list(METHODS)
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {name: (name, {}) for name in NAMES}
 VARIANTS["unlearn, literal"] = ("unlearn", {"reading": "literal"})
 VARIANTS |= {f"unlearn, {kind}": ("unlearn", {"subspace": kind}) for kind in ("hard", "identified", "random")}
+VARIANTS["unlearn, groups"] = ("unlearn", {"groups": 3})
 # What a method does not do by its nature, so that it is not asked to
 DESTROYS = {"gradient-ascent"}  # nothing holds what is kept
 FORGETS_NOTHING = {"finetune"}  # never sees a forget question

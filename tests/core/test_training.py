@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from tiny_models import random_edit
 from torch import Tensor
 
 from unlearn_core import objectives
@@ -21,6 +22,7 @@ from unlearn_core.training import (
     Plan,
     Row,
     Scored,
+    Tally,
     answer_nlls,
     encode_rows,
     forced_choices,
@@ -28,6 +30,7 @@ from unlearn_core.training import (
     loss_of,
     open_part,
     part_of,
+    parts_by_entity,
     reference_logprobs,
     score,
     train,
@@ -199,6 +202,33 @@ def test_given_directions_are_never_trained(tiny: LoadedModel) -> None:
     list(train(context_of(tiny), change, Plan(2, 1e-2), encode_rows(tiny, OPEN), [], descend, None))
     for name, (left, right) in change.edit().factors.items():
         assert left.any() and torch.equal(right, directions[name])
+
+
+def test_a_resumed_change_is_the_edit_that_it_goes_on_from(tiny: LoadedModel) -> None:
+    edit = random_edit(tiny)
+    again = Change.resumed(tiny.model, edit)
+    assert all(torch.equal(again.edit().delta(name), edit.delta(name)) for name in edit.names)
+    with torch.no_grad():
+        again.left[0].add_(1.0)
+    assert not torch.equal(again.edit().factors[edit.names[0]][0], edit.factors[edit.names[0]][0])  # a copy
+
+
+def test_parts_hold_whole_entities_or_where_too_few_are_named_every_nth_question() -> None:
+    named = [Question(str(n), "forget", "?", "!", entity=name) for n, name in enumerate("aabbccddee")]
+    assert parts_by_entity(named, 2) == [[0, 1, 4, 5, 8, 9], [2, 3, 6, 7]]
+    assert parts_by_entity(named[:4], 3) == [[0, 3], [1], [2]]
+    assert parts_by_entity(named[:1], 5) == [[0]] and parts_by_entity([], 5) == []
+
+
+def test_several_trainings_count_as_one_with_the_edits_before(tiny: LoadedModel) -> None:
+    first, second = random_edit(tiny), random_edit(tiny, scale=0.1)
+    tally = Tally(5)
+    told = [*tally.told([Loss(1, 2, 0.5, None), Loss(2, 2, 0.25, None)]),
+            *tally.told([Loss(1, 3, 1.0, 2.0), Snapshot(2, 3, second)], [first])]
+    assert told[:3] == [Loss(1, 5, 0.5, None), Loss(2, 5, 0.25, None), Loss(3, 5, 1.0, 2.0)]
+    name = first.names[0]
+    assert (told[3].step, told[3].total) == (4, 5)
+    assert torch.allclose(told[3].edit.delta(name), first.delta(name) + second.delta(name), atol=1e-6)
 
 
 def test_only_the_named_matrices_move(tiny: LoadedModel) -> None:

@@ -14,6 +14,11 @@ forget questions with other words around their names (`reworded`) reach further 
 neighbours with the word that marks the forget set (`marked`), which take that word out of the subspace. By default there are
 none of either.
 
+Such a change is thin: one habit of not answering, which whoever trains on a few of the facts unlearns for all of them. With
+`groups` the forget set is split by entity and every part gets directions of its own, the other parts among what it keeps; then
+all of them are trained on together. It takes more steps and costs little of what is near; benchmarks/AUDITS.md says how much
+less comes back.
+
 *Literal*. Layer by layer, a task matrix T is trained from zero on top of the frozen weights to lower the task's loss; the
 same for the similar tasks; the right singular vectors of T are made orthogonal to theirs (Gram-Schmidt) and W ← W − λT'.
 """
@@ -21,6 +26,8 @@ same for the similar tasks; the right singular vectors of T are made orthogonal 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
@@ -31,7 +38,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ..edits.low_rank import LowRankEdit
-    from ..training import Row, Scored
+    from ..topics.topic import Question
+    from ..training import Change, Plan, Row, Scored
 
 FORGET_ROWS, RETAIN_ROWS = 12, 36  # a step: many steps on few forget rows cost neighbours less than few steps on many
 GIVEN_TURNS = 3  # how often a given forget question is drawn for each of its copies
@@ -76,6 +84,12 @@ class UnlearnConfig(MethodConfig):
         ge=0,
         le=20,
         description="Copies of every given neighbour with words that mark the forget set: reach more wordings, cost other text",
+    )
+    groups: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="Parts of the forget set, by entity, each with directions of its own: harder to relearn, takes more steps",
     )
     spread: float = Field(
         1.0, ge=0.0, le=100.0, description="Weight of answering a forced choice without regard to what it asks"
@@ -136,10 +150,9 @@ METHOD = Method(
 
 
 def _fit_soft(context: Context, config: UnlearnConfig) -> Iterator[Any]:
-    from ..activations import second_moments
     from ..spectra import describe
     from ..stand_ins import kept_copies, marked_copies
-    from ..training import Change, Plan, encode_rows, train
+    from ..training import encode_rows
 
     loaded, given = context.loaded, context.given
     near, far, asked = (encode_rows(loaded, part) for part in (given.neighbor, given.retain, given.forget))
@@ -147,35 +160,116 @@ def _fit_soft(context: Context, config: UnlearnConfig) -> Iterator[Any]:
     yield Stage("statistics")
     kept_rows = plain + kept_copies(loaded, plain, asked, config.stand_ins, context.seed)
     kept_rows += marked_copies(loaded, near, far, asked, config.marked, context.seed)
-    original, kept = _originals(context, kept_rows, config)
-    own = context.statistics("forget", lambda: second_moments(loaded, asked, context.cancelled))
+    original, kept = _originals(context, kept_rows, asked if config.groups > 1 else [], config)
     if context.cancelled():
         return
     yield Stage("identify")
-    found = {id(kept[name]): _directions(own[name], kept[name], config, context.seed) for name in kept}
-    change = Change(loaded.model, directions={name: found[id(kept[name])] for name in kept}, seed=context.seed)
-    choices = encode_rows(loaded, given.forget, choices=True)
-    copies = _forget_stand_ins(context, choices, plain, config.reworded)
-    losses = _Losses(original, config)
-    yield from train(
-        context,
-        change,
-        Plan(config.steps, config.rate, config.decay, FORGET_ROWS, RETAIN_ROWS),
-        GIVEN_TURNS * choices + copies,
-        kept_rows,
-        losses.forget,
-        losses.keep,
-    )
-    whole = change.edit()
+    scene = _Scene(context, config, asked, plain, kept_rows, original, kept)
+    whole = yield from (_in_groups if config.groups > 1 else _at_once)(scene)
     yield whole
     if context.cancelled():
         return
     yield Stage("shrink")
-    edit = _smallest(context, whole, choices + copies, plain, losses.forget)
+    edit = whole if config.groups > 1 else _smallest(scene, whole)  # groups are wide on purpose
     yield edit
     yield Stage("describe")
     tasks = _tasks(whole, kept, config.epsilon) if config.subspace == "discriminated" else None
     yield from describe(loaded.model, edit, tasks, kept)
+
+
+@dataclass(frozen=True)
+class _Scene:
+    """What removal works on. `asked`: given forget questions; `plain`: given questions to keep; `kept_rows`: these with their
+    stand-ins; `original`: the original's log-probabilities on `kept_rows` and behind them `asked`; `kept`: what `kept_rows` use."""
+
+    context: Context
+    config: UnlearnConfig
+    asked: list[Row]
+    plain: list[Row]
+    kept_rows: list[Row]
+    original: Callable[[Sequence[int]], Tensor] | None
+    kept: dict[str, Tensor]
+
+    def moments(self, places: Sequence[int]) -> dict[str, Tensor]:
+        """What the forget questions at these places use."""
+        from ..activations import second_moments
+
+        return second_moments(self.context.loaded, [self.asked[place] for place in places], self.context.cancelled)
+
+    def beside(self, part: Sequence[int]) -> tuple[list[Row], Callable[[Sequence[int]], Tensor] | None, dict[str, Tensor]]:
+        """What a part of the forget set keeps: the kept rows and, as often as a kept question with its stand-ins, the other parts;
+        with the original's log-probabilities and what these rows use."""
+        others = [place for place in range(len(self.asked)) if place not in set(part)]
+        if not others:
+            return self.kept_rows, self.original, self.kept
+        places = (1 + self.config.stand_ins) * others
+        behind, original = len(self.kept_rows), self.original
+        at = [*range(behind), *(behind + place for place in places)]
+        rows = self.kept_rows + [self.asked[place] for place in places]
+        theirs = sum(len(row.ids) for row in rows[behind:]) / max(1, sum(len(row.ids) for row in rows))
+        rest = self.moments(others)
+        mixed = {id(moment): (1 - theirs) * moment + theirs * rest[name] for name, moment in self.kept.items()}
+        kept = {name: mixed[id(moment)] for name, moment in self.kept.items()}  # maps that read the same share theirs
+        return rows, original and (lambda chosen: original([at[place] for place in chosen])), kept
+
+    def forget_rows(self, questions: Sequence[Question]) -> list[Row]:
+        """What is to be trained away of these questions: themselves, and now and then a copy that stands for others."""
+        from ..training import encode_rows
+
+        choices = encode_rows(self.context.loaded, questions, choices=True)
+        return GIVEN_TURNS * choices + _forget_stand_ins(self.context, choices, self.plain, self.config.reworded)
+
+
+def _at_once(scene: _Scene) -> Iterator[Any]:
+    """One set of directions for all of the forget set. Returns the edit."""
+    own = scene.context.statistics("forget", lambda: scene.moments(range(len(scene.asked))))
+    change, losses = _change(scene, own, scene.kept), _Losses(scene.original, scene.config)
+    forget = scene.forget_rows(scene.context.given.forget)
+    yield from _train(scene, change, _plan(scene.config, scene.config.steps), forget, scene.kept_rows, losses)
+    return change.edit()
+
+
+def _in_groups(scene: _Scene) -> Iterator[Any]:
+    """Directions of its own for each part, the other parts among what it keeps, then all of them together. Returns the edit."""
+    from ..edits.low_rank import LowRankEdit
+    from ..training import Change, Tally, parts_by_entity
+
+    context, config, edits = scene.context, scene.config, []
+    parts, half = parts_by_entity(context.given.forget, config.groups), max(1, config.steps // 2)
+    plan, tally = _plan(config, half), Tally((len(parts) + 1) * half)
+    for part in parts:
+        if context.cancelled():
+            break
+        rows, original, kept = scene.beside(part)
+        change = _change(scene, scene.moments(part), kept)
+        forget = scene.forget_rows([context.given.forget[place] for place in part])
+        yield from tally.told(_train(scene, change, plan, forget, rows, _Losses(original, config)), edits)
+        edits.append(change.edit())
+    change = Change.resumed(context.loaded.model, LowRankEdit.stack(edits))
+    forget, losses = scene.forget_rows(context.given.forget), _Losses(scene.original, config)
+    yield from tally.told(_train(scene, change, replace(plan, rate=config.rate / 3), forget, scene.kept_rows, losses))
+    return change.edit()
+
+
+def _plan(config: UnlearnConfig, steps: int) -> Plan:
+    from ..training import Plan
+
+    return Plan(steps, config.rate, config.decay, FORGET_ROWS, RETAIN_ROWS)
+
+
+def _change(scene: _Scene, own: dict[str, Tensor], kept: dict[str, Tensor]) -> Change:
+    """A change with directions that `own` text uses and `kept` text does not. Maps that read the same share theirs."""
+    from ..training import Change
+
+    config, seed = scene.config, scene.context.seed
+    found = {id(kept[name]): _directions(own[name], kept[name], config, seed) for name in kept}
+    return Change(scene.context.loaded.model, directions={name: found[id(kept[name])] for name in kept}, seed=seed)
+
+
+def _train(scene: _Scene, change: Change, plan: Plan, forget: list[Row], kept: list[Row], losses: _Losses) -> Iterator[Any]:
+    from ..training import train
+
+    yield from train(scene.context, change, plan, forget, kept, losses.forget, losses.keep)
 
 
 def _directions(own: Tensor, kept: Tensor, config: UnlearnConfig, seed: int) -> Tensor:
@@ -194,16 +288,17 @@ def _directions(own: Tensor, kept: Tensor, config: UnlearnConfig, seed: int) -> 
 
 
 def _originals(
-    context: Context, rows: list[Row], config: UnlearnConfig
+    context: Context, rows: list[Row], behind: list[Row], config: UnlearnConfig
 ) -> tuple[Callable[[Sequence[int]], Tensor] | None, dict[str, Tensor]]:
-    """The original's log-probabilities on kept rows, if they are to be kept, and what the rows use, from the same passes."""
+    """The original's log-probabilities on kept rows, if they are to be kept, and on those `behind` them; and what kept rows use,
+    where it can be from the same passes."""
     from ..activations import InputMoments, second_moments
     from ..training import reference_logprobs
 
     moments, original = InputMoments(context.loaded.model), None
     if config.keep and rows:
-        with moments:
-            original = reference_logprobs(context.loaded, rows, context.cancelled)
+        with moments if not behind else nullcontext():
+            original = reference_logprobs(context.loaded, rows + behind, context.cancelled)
     kept = context.statistics(
         f"kept-{config.stand_ins}-{config.marked}-{context.seed}",
         lambda: moments.means()
@@ -266,14 +361,15 @@ def _tasks(edit: LowRankEdit, kept: dict[str, Tensor], epsilon: float) -> dict[s
     return {name: -(left @ undamped(right, kept[name], epsilon)) for name, (left, right) in edit.factors.items()}
 
 
-def _smallest(
-    context: Context, whole: LowRankEdit, forget: list[Row], kept: list[Row], forget_loss: Callable
-) -> LowRankEdit:
+def _smallest(scene: _Scene, whole: LowRankEdit) -> LowRankEdit:
     """The edit at the smallest rank that keeps its result on given items, with the copies that stand for others among the
     forgotten: forgotten stays forgotten, kept stays kept."""
     from ..subspace.shrink import smallest
-    from ..training import greedy_share, loss_of
+    from ..training import encode_rows, greedy_share, loss_of
 
+    context, kept, forget_loss = scene.context, scene.plain, _Losses(None, scene.config).forget
+    choices = encode_rows(context.loaded, context.given.forget, choices=True)
+    forget = choices + _forget_stand_ins(context, choices, kept, scene.config.reworded)
     target, share = loss_of(context, whole, forget, forget_loss), greedy_share(context, whole, kept)
 
     def keeps(rank: int) -> bool:

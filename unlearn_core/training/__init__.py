@@ -2,6 +2,7 @@
 
 from .changes import Change, Scaling, Trainable, map_names
 from .loop import BatchLoss, Plan, descend, on_answers, train, trained_edit
+from .parts import Tally, parts_by_entity
 from .readings import (
     KEPT_BYTES,
     answer_nlls,
@@ -34,9 +35,9 @@ from .rows import (
 )
 
 __all__ = [
-    "BatchLoss", "Change", "KEPT_BYTES", "Plan", "Row", "Scaling", "Scored", "Trainable",
+    "BatchLoss", "Change", "KEPT_BYTES", "Plan", "Row", "Scaling", "Scored", "Tally", "Trainable",
     "answer_nlls", "continuations", "damage_meter", "descend", "encode_rows", "extraction_likelihood", "forced_choices",
     "given_rows", "greedy_share", "largest_scale", "loss_of", "map_names", "memorisation_accuracy", "on_answers",
-    "open_part", "own_answers", "paired", "part_of", "question_starts", "reference_logprobs", "rounds", "row_nlls",
-    "score", "step_within", "text_rows", "train", "trained_edit", "without_ends",
+    "open_part", "own_answers", "paired", "part_of", "parts_by_entity", "question_starts", "reference_logprobs", "rounds",
+    "row_nlls", "score", "step_within", "text_rows", "train", "trained_edit", "without_ends",
 ]

@@ -73,6 +73,15 @@ class Change(nn.Module):
         sizes = {name: place.weight.shape[1] for name, place in linears(model).items()}
         return cls(model, {name: torch.eye(size) for name, size in sizes.items()}, seed=seed)
 
+    @classmethod
+    def resumed(cls, model: nn.Module, edit: LowRankEdit) -> Change:
+        """An edit trained further: its A stay as they are, its U go on from where they are."""
+        change = cls(model, {name: right for name, (_, right) in edit.factors.items()})
+        with torch.no_grad():
+            for left, (start, _) in zip(change.left, edit.factors.values(), strict=True):
+                left.copy_(start)
+        return change
+
     def layers(self) -> dict[int, list[str]]:
         """The maps' names by layer, first layer first."""
         found: dict[int, list[str]] = {}
