@@ -12,6 +12,7 @@ import plotly.graph_objects as go
 from .numbers import NOT_MEASURED, percent
 from .palette import PLOT_FORGET, PLOT_GREY, PLOT_RETAIN, SPLIT_TITLES
 from .plots import axis, frame
+from .spreadsheet import link_html
 
 MEASURED = Path(__file__).parent.parent / "assets" / "unlearn_apart.json"
 GROUPS = {"parts": "Its parts", "ranks": "Its rank", "shared": "Shared values"}
@@ -85,7 +86,16 @@ def group_table_html(found: dict[str, Any], group: str) -> str:
         cells += [f"{_share(point, split):.1f} %" if split in point else NOT_MEASURED for split in splits]
         rows += f'<tr><th scope="row">{escape(case["name"])}</th>{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>'
     return ('<details class="lt lt-table"><summary>Strength 1 as a table: right answers of every set</summary>'
-            f'<div class="lt-scroll"><table><thead><tr><td></td>{head}</tr></thead><tbody>{rows}</tbody></table></div></details>')
+            f'<div class="lt-scroll"><table><thead><tr><td></td>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
+            f"{link_html(f'apart-{group}-csv', f'lethe-apart-{group}.csv', *point_rows(found, group, splits))}</details>")
+
+
+def point_rows(found: dict[str, Any], group: str, splits: list[str]) -> tuple[tuple[str, ...], list[dict[str, Any]]]:
+    """Columns, and every point of every curve of a group: the share of right answers of each set."""
+    rows = [{"setting": case["name"], "rank": case["rank"], "relative_change": case["relative_change"],
+             "strength": point["strength"], **{split: _share(point, split) / 100 for split in splits if split in point}}
+            for case in found["cases"] if case["group"] == group for point in case["points"]]
+    return ("setting", "rank", "relative_change", "strength", *splits), rows
 
 
 def _trace(case: dict[str, Any], style: dict[str, Any]) -> dict[str, Any]:

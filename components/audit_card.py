@@ -6,14 +6,13 @@ import json
 from collections.abc import Mapping
 from html import escape
 from typing import Any
-from urllib.parse import quote
 
 from .audit_plot import marks
 from .audit_view import ORIGINAL, REFERENCE, SUBJECTS, UNLEARNED, AuditView
 from .audit_words import RECOVERED, TITLES, unbroken
 from .numbers import NOT_MEASURED, UNIT, interval, percent
 from .palette import GLYPHS
-from .spreadsheet import BYTE_ORDER_MARK, csv_text
+from .spreadsheet import link_html
 from .terms import TERMS, about, info, remarked
 
 Row = dict[str, Any]
@@ -177,11 +176,18 @@ def _found(view: AuditView, row: Row) -> str:
         lines.append(("not applicable", [reasons.get(subject) for subject in subjects]))
     if not lines:
         return ""
+    saved = link_html("audit-found-csv", f"lethe-{view.audit_id}-{row['attack']}.csv", ("found", *subjects),
+                      [{"found": key, **dict(zip(subjects, map(_plain, values), strict=True))} for key, values in lines])
     heads = "".join(f'<th scope="col">{TITLES[subject]}</th>' for subject in subjects)
     body = "".join(f'<tr><th scope="row">{escape(key)}</th>{"".join(f"<td>{escape(shown(value))}</td>" for value in values)}</tr>'
                    for key, values in lines)
     table = f'<table class="runs audit-found"><thead><tr><td></td>{heads}</tr></thead><tbody>{body}</tbody></table>'
-    return f'<div class="table-scroll" tabindex="0" role="region" aria-label="What it found">{table}</div>'
+    return f'<div class="table-scroll" tabindex="0" role="region" aria-label="What it found">{table}</div>{saved}'
+
+
+def _plain(value: Any) -> Any:
+    """A detail as one cell: lists and the like as JSON."""
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, (list, tuple, dict)) else value
 
 
 def shown(value: Any) -> str:
@@ -203,17 +209,15 @@ def shown(value: Any) -> str:
 
 # The card as a file ---------------------------------------------------------------------------------------------------
 
-def card_csv(view: AuditView) -> str:
-    """The card as CSV, in the audit's order."""
+def card_rows(view: AuditView) -> list[dict[str, Any]]:
+    """The card's rows in the audit's order, as they are saved."""
     rows = [row for _, group in by_family(view) for row in group]
-    return csv_text(COLUMNS, [row | {"recovered_low": row.get("low"), "recovered_high": row.get("high"),
-                                     "source": view.attack(row["attack"]).get("source")} for row in rows])
+    return [row | {"recovered_low": row.get("low"), "recovered_high": row.get("high"),
+                   "source": view.attack(row["attack"]).get("source")} for row in rows]
 
 
 def file_html(view: AuditView) -> str:
     """A link that saves the card; nothing before it has a row."""
     if not view.rows:
         return ""
-    name = escape(f"lethe-{view.audit_id}.csv", quote=True)
-    return (f'<a class="audit-file" id="audit-csv" download="{name}" href="data:text/csv;charset=utf-8,'
-            f'{quote(BYTE_ORDER_MARK + card_csv(view))}">Download CSV</a>')
+    return link_html("audit-csv", f"lethe-{view.audit_id}.csv", COLUMNS, card_rows(view))

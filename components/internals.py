@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from html import escape
+from typing import Any
 
 from unlearn_core.events import Spectrum
 
 from .numbers import NOT_MEASURED, percent
 from .plots import matrix_order, short_matrix
 from .problems import empty_html
+from .spreadsheet import link_html
 from .terms import explained
 from .view import Place, RunView
 
 LOCAL = 0.5  # share of the change in three matrices from which on it is called local
+CHANGE_COLUMNS = ("layer", "matrix", "rank", "relative_change", "strongest_removed")
 ENERGY = 0.95  # share of a task matrix by which the engine counts its directions
 
 
@@ -102,7 +105,14 @@ def change_table_html(view: RunView) -> str:
                    for layer in layers(view))
     return ('<details class="lt lt-table"><summary>The same as a table: change in per cent, and rank</summary>'
             f'<div class="lt-scroll"><table><thead><tr><td></td>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
-            '</details>')
+            f"{link_html('change-csv', 'lethe-change.csv', CHANGE_COLUMNS, change_rows(view))}</details>")
+
+
+def change_rows(view: RunView) -> list[dict[str, Any]]:
+    """Every matrix that was looked at, a row each."""
+    return [{"layer": layer, "matrix": matrix, "rank": item.rank, "relative_change": item.relative_change,
+             "strongest_removed": max(item.removed, default=None)}
+            for (layer, matrix), item in sorted(view.spectra.items())]
 
 
 def _cell(view: RunView, place: Place) -> str:

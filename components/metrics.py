@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
-from urllib.parse import quote
 
 from unlearn_core.events import Answer
 
 from .numbers import NOT_MEASURED, percent
-from .spreadsheet import BYTE_ORDER_MARK, csv_text
+from .spreadsheet import link_html
 from .terms import about, explained
 
 GROUPS: dict[str, dict[str, str]] = {
@@ -161,9 +160,18 @@ def _stage(body: Body, stage: str, name: str) -> Mapping[str, Any]:
     return ((body.get("metrics") or {}).get(stage) or {}).get(name) or {}
 
 
-def metrics_csv(body: Body) -> str:
-    """All metrics as CSV, a row each."""
-    return csv_text(COLUMNS, (_row(name, body) for name in (body.get("metrics") or {}).get("before", {})))
+def metric_rows(body: Body) -> list[dict[str, Any]]:
+    """All metrics, a row each, then both figures of consistency and what stands in the forgotten answers' place (shares)."""
+    rows = [_row(name, body) for name in (body.get("metrics") or {}).get("before", {})]
+    stages = body.get("consistency") or {}
+    for name, (title, text) in CONSISTENCY.items():
+        found = {stage: {name: (stages.get(stage) or {}).get(name) or {}} for stage in ("before", "after")}
+        if any(found[stage][name] for stage in found):
+            rows.append(_row(name, {"metrics": found}) | {"judges": f"{title}. {text}"})
+    lost = ((body.get("instead") or {}).get("after") or {}).get("lost") or {}
+    return rows + [{"metric": f"instead_{kind}", "after": count / lost["n"], "n": lost["n"], "judges":
+                    f"Share of the forgotten answers in whose place stands {INSTEAD.get(kind, kind)}."}
+                   for kind, count in (lost.get("counts") or {}).items()]
 
 
 def _row(name: str, body: Body) -> dict[str, Any]:
@@ -174,8 +182,8 @@ def _row(name: str, body: Body) -> dict[str, Any]:
             "n": last.get("n") or first.get("n"), "reason": last.get("reason") or first.get("reason"), **told}
 
 
-def items_csv(body: Body, answers: Sequence[Answer]) -> str:
-    """Every metric's value for each question that it judges, a row a question. `answers`: where the questions' words are."""
+def item_rows(body: Body, answers: Sequence[Answer]) -> tuple[tuple[str, ...], list[dict[str, Any]]]:
+    """Columns, and every metric's value for each question that it judges, a row a question. `answers`: the questions' words."""
     stages = {stage: (body.get("items") or {}).get(stage) or {} for stage in ("before", "after")}
     columns = [f"{name}_{stage}" for name in dict.fromkeys(name for found in stages.values() for name in found) for stage in stages
                if name in stages[stage]]
@@ -185,8 +193,8 @@ def items_csv(body: Body, answers: Sequence[Answer]) -> str:
             for question, value in items.items():
                 rows.setdefault(question, {})[f"{name}_{stage}"] = value
     known = {answer.question_id: answer for answer in answers}
-    told = ({"question_id": name, **_told(known.get(name)), **values} for name, values in rows.items())
-    return csv_text(("question_id", "split", "question", "expected", *columns), told)
+    told = [{"question_id": name, **_told(known.get(name)), **values} for name, values in rows.items()]
+    return ("question_id", "split", "question", "expected", *columns), told
 
 
 def _told(answer: Answer | None) -> dict[str, str]:
@@ -197,12 +205,8 @@ def file_html(body: Body | None, run_id: str, answers: Sequence[Answer] = ()) ->
     """Links that save all metrics, as they are and by question; nothing where there are none."""
     if not body:
         return ""
-    links = _link("metrics-csv", f"lethe-metrics-{run_id}.csv", metrics_csv(body), "Download CSV")
+    links = link_html("metrics-csv", f"lethe-metrics-{run_id}.csv", COLUMNS, metric_rows(body))
     if body.get("items"):
-        links += _link("metrics-items-csv", f"lethe-metrics-{run_id}-by-question.csv", items_csv(body, answers), "CSV by question")
+        columns, rows = item_rows(body, answers)
+        links += link_html("metrics-items-csv", f"lethe-metrics-{run_id}-by-question.csv", columns, rows, "CSV by question")
     return links
-
-
-def _link(name: str, file: str, text: str, words: str) -> str:
-    return (f'<a class="audit-file" id="{name}" download="{escape(file, quote=True)}" href="data:text/csv;charset=utf-8,'
-            f'{quote(BYTE_ORDER_MARK + text)}">{words}</a>')

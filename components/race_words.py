@@ -14,6 +14,7 @@ from .palette import SPLIT_TITLES
 from .problems import empty_html, failed_html
 from .race_plot import MARKS, OTHER
 from .race_view import Lane, RaceView
+from .spreadsheet import link_html
 from .terms import explained
 
 MODE_TITLES = {DEFAULTS: "each at its defaults", EQUAL_DAMAGE: "at equal damage"}
@@ -23,6 +24,7 @@ _STATUS = {"running": "Running", "done": "Done", "stopped": "Stopped", "failed":
 _FIGURES = {"removed": "Removed", "perplexity": "Perplexity", "kl": "KL, nats", "seconds": "Time", "trained": "Trained"}
 _TERMS = {"removed": "removed", "perplexity": "perplexity", "kl": "damage"}
 METHOD, STATUS = "method", "status"
+RACE_COLUMNS = ("race", STATUS, "model", "topic", "mode", "methods", "seed", "started_at")
 
 
 def mode_words(mode: str, budget: float | None = None) -> str:
@@ -153,7 +155,18 @@ def table_html(view: RaceView, sort: str, falling: bool) -> str:
     left = "".join(f'<tr><th scope="row">{escape(str(entry["title"]))}</th><td class="race-said" colspan="{len(shown) + 1}">'
                    f'cannot run here: {escape(str(entry["why"]))}</td></tr>' for entry in view.left_out)
     return (f'<div class="table-scroll" tabindex="0" role="region" aria-label="Results of the race"><table class="runs race-table">'
-            f"<thead><tr>{heads}</tr></thead><tbody>{fixed}{rows}{left}</tbody></table></div>")
+            f"<thead><tr>{heads}</tr></thead><tbody>{fixed}{rows}{left}</tbody></table></div>"
+            f"{link_html('race-csv', f'lethe-{view.race_id}.csv', *saved_rows(view, shown))}")
+
+
+def saved_rows(view: RaceView, shown: Mapping[str, str]) -> tuple[tuple[str, ...], list[dict[str, Any]]]:
+    """Columns, and the table's rows in the race's own order."""
+    rows = [{METHOD: "original", **{split: item.accuracy for split, item in view.before.items()}},
+            {METHOD: "floor", **{split: item.reference for split, item in view.before.items()}}]
+    rows += [{METHOD: lane.method, "run": lane.run_id, STATUS: _said(lane, view.over or view.interrupted),
+              **{key: _value(lane, key) for key in shown}} for lane in view.lanes]
+    rows += [{METHOD: str(entry["method"]), STATUS: f"cannot run here: {entry['why']}"} for entry in view.left_out]
+    return (METHOD, "run", *shown, STATUS), rows
 
 
 def ordered(lanes: Sequence[Lane], sort: str, falling: bool) -> list[Lane]:
@@ -262,7 +275,14 @@ def list_html(races: Sequence[Any], opened: str) -> str:
     rows = "".join(_entry(record, opened) for record in races)
     heads = "".join(f'<th scope="col">{title}</th>' for title in ("Race", "Status", "Methods", "Mode", "Started"))
     return (f'<div class="lt"><h2>All races</h2></div><div class="table-scroll"><table class="runs"><thead><tr>{heads}</tr></thead>'
-            f"<tbody>{rows}</tbody></table></div>")
+            f"<tbody>{rows}</tbody></table></div>{link_html('races-csv', 'lethe-races.csv', RACE_COLUMNS, map(_race, races))}")
+
+
+def _race(record: Any) -> dict[str, Any]:
+    config = record.config
+    return {"race": record.race_id, "status": record.status, "model": config.model, "topic": config.topic, "mode": config.mode,
+            "methods": len((record.summary or {}).get("methods") or config.methods) or None, "seed": config.seed,
+            "started_at": record.started_at}
 
 
 def _entry(record: Any, opened: str) -> str:

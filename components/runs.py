@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 
+from unlearn_core.config import SPLITS
 from unlearn_core.store import RECORDED, RunRecord
 
 from .numbers import UNIT, duration, percent
 from .picker import Picker
 from .problems import empty_html
+from .spreadsheet import link_html
 from .strip import EXAMPLE
 
 _NUMBER = ' class="number"'
 COLUMNS = (("Run", ""), ("Status", ""), ("Method", ""), ("Forget", _NUMBER), ("Retain", _NUMBER), ("Time", _NUMBER),
            ("Started", ""), ("Note", ""))  # fmt: skip
 NONE: Mapping[str, str] = {}
+COLUMNS_SAVED = ("run", "name", "status", "model", "topic", "method", "seed", "settings", "seconds", "started_at", "note")
 HINT = "Choose a run by its name to open it, run it again, name it, download its edit or delete it."
 LONGEST_TITLE = 80
 LONGEST_NOTE = 2000
@@ -86,7 +91,23 @@ def table_html(records: list[RunRecord], open_run: str, chosen: str | None, titl
     heads = "".join(f'<th scope="col"{kind}>{title}</th>' for title, kind in COLUMNS)
     rows = "".join(_row(record, open_run, chosen, titles) for record in records)
     table = f'<table class="runs"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>'
-    return f'<div class="table-scroll">{table}</div><p class="lt lt-quiet">{HINT}</p>'
+    saved = link_html("runs-csv", "lethe-runs.csv", *saved_rows(records))
+    return f'<div class="table-scroll">{table}</div><p class="lt lt-quiet">{HINT} {saved}</p>'
+
+
+def saved_rows(records: list[RunRecord]) -> tuple[tuple[str, ...], list[dict[str, Any]]]:
+    """Columns, and each run with what was asked for and every set's accuracy before and after."""
+    figures = [f"{split}_{stage}" for split in SPLITS for stage in ("before", "after")]
+    rows = []
+    for record in records:
+        scores = (record.summary or {}).get("accuracy") or {}
+        found = {f"{split}_{stage}": values.get(stage) for split, values in scores.items() for stage in ("before", "after")}
+        config = record.config
+        asked = {name: getattr(config, name) for name in ("model", "topic", "method", "seed")}
+        asked["settings"] = json.dumps(config.settings, sort_keys=True)
+        known = {name: getattr(record, name) for name in ("status", "seconds", "started_at", "note")}
+        rows.append({"run": record.run_id, "name": record.title, **asked, **known, **found})
+    return (*COLUMNS_SAVED[:8], *figures, *COLUMNS_SAVED[8:]), rows
 
 
 def _row(record: RunRecord, open_run: str, chosen: str | None, titles: Mapping[str, str]) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 from .numbers import duration, interval, percent
 from .palette import HEAT_ALPHA, glyph
 from .problems import empty_html, problem_html
+from .spreadsheet import link_html
 
 MODES = {
     "stack": "each edit trained on top of the earlier ones",
@@ -24,6 +25,8 @@ POOLED = {"forget": "All forgotten so far", "forget_paraphrase": "… in other w
           "forget_choice": "… among options"}  # fmt: skip
 KEPT = {"neighbor": "Neighbours", "retain": "Retain", "general": "General knowledge"}
 UNDO, OPEN = "undo", "open"
+CELL = ("accuracy", "correct", "n", "low", "high", "removed")
+COLUMNS = ("step", "request", "line", "split", "asked", *CELL)
 
 
 def picked(value: str) -> tuple[str, str, int]:
@@ -81,8 +84,22 @@ def _table(body: Mapping[str, Any], waits: int) -> str:
              for split, words in POOLED.items() if any(split in step["pooled"] for step in steps)]  # fmt: skip
     rows += [_line(_kept_words(row), row["split"] or "retain", [step["cells"].get(row["key"]) for step in steps])
              for row in body["rows"] if row["kind"] != "request"]  # fmt: skip
+    name = body["sequence_id"]
+    saved = link_html(f"csv-{name}", f"lethe-{name}.csv", COLUMNS, saved_rows(body))
     return (f'<div class="table-scroll"><table class="runs heat-table"><thead><tr><th scope="col">Request</th>{heads}<th></th></tr>'
-            f"</thead><tbody>{''.join(rows)}</tbody></table></div>")  # fmt: skip
+            f"</thead><tbody>{''.join(rows)}</tbody></table></div>{saved}")  # fmt: skip
+
+
+def saved_rows(body: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Every line at every step, of all sets."""
+    rows = []
+    for step in [*body["steps"], *body["undone"]]:
+        for row in body["rows"]:
+            if (cell := step["cells"].get(row["key"])) is not None:
+                asked = row["request"] in step["asked"] if row["request"] else None
+                rows.append({"step": step["title"], "request": row["request"] or None, "line": row["title"], "split": row["split"],
+                             "asked": asked, **{name: cell.get(name) for name in CELL}})
+    return rows
 
 
 def _request(body: Mapping[str, Any], row: Mapping[str, Any], steps: Sequence[Mapping[str, Any]], waits: int) -> str:

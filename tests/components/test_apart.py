@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from files import saved
+
 from components.apart import GROUPS, apart_figure, group_table_html, measured, origin_words
 
 
@@ -61,3 +63,11 @@ def test_the_shipped_measurement_has_every_group_at_strength_1() -> None:
         at = [point for point in item["points"] if point["strength"] == 1]
         assert len(at) == 1 and 0 <= at[0]["forget"][0] <= at[0]["forget"][1]
     json.dumps(found)
+
+
+def test_the_curves_of_unlearn_taken_apart() -> None:
+    found = measured()
+    for group in GROUPS:
+        rows = saved(group_table_html(found, group), f"apart-{group}-csv")
+        assert len(rows) == sum(len(case["points"]) for case in found["cases"] if case["group"] == group) > 0
+        assert all(0 <= float(row["forget"]) <= 1 for row in rows)

@@ -7,9 +7,9 @@ import io
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
-from urllib.parse import unquote
 
 import pytest
+from files import saved
 
 from components import audit_card as cards
 from components import audit_words as words
@@ -240,12 +240,12 @@ def test_several_curves_of_one_attack_differ_by_their_marks() -> None:
 def test_the_card_as_csv_keeps_numbers_quotes_text_and_guards_formulas() -> None:
     risky = row("hints", 0.2, title='=HYPERLINK("x")', sentence='He said "no",\nthen left.')
     view = seen(STARTED, AttackEnded(risky), AttackEnded(row("int4", None, **NOT_HERE)))
-    first, second = csv.DictReader(io.StringIO(cards.card_csv(view)))
+    link = cards.file_html(view)
+    first, second = saved(link, "audit-csv")
     assert first["title"] == '\'=HYPERLINK("x")' and first["sentence"] == 'He said "no",\nthen left.'
     assert (first["recovered"], first["recovered_low"], first["n"], first["source"]) == ("0.2", "0.12", "60", "Somebody <2024>")
     assert second["recovered"] == "" and second["floor_kind"] == "same attack"
-    link = cards.file_html(view)
-    assert 'download="lethe-a1.csv"' in link and cards.card_csv(view) in unquote(link) and cards.file_html(seen(STARTED)) == ""
+    assert 'download="lethe-a1.csv"' in link and cards.file_html(seen(STARTED)) == ""
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@x", " =1", "\t=1", "＝1"])
@@ -259,3 +259,11 @@ def test_a_link_names_an_earlier_audit_only_where_it_is_possible() -> None:
     assert parse({"run": "r1", "tab": "audit", "audit": state.audit}) == (state, [])
     _, messages = parse({"audit": "../x"})
     assert "no possible audit" in messages[0]
+
+
+def test_what_an_attack_found_on_each_model() -> None:
+    found = {"original": {"best_score": 1 / 3}, "unlearned": {"worst": ["a<b", 2]}}
+    view = seen(STARTED, AttackEnded(row("hints", 0.2, detail=found)))
+    rows = saved(cards.detail_html(view, "hints"), "audit-found-csv")
+    assert [(row["found"], row["original"], row["unlearned"], row["reference"]) for row in rows] == [
+        ("best score", repr(1 / 3), "", ""), ("worst", "", '["a<b", 2]', "")]

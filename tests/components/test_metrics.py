@@ -15,10 +15,11 @@ from components.metrics import (
     explanation,
     figure,
     file_html,
-    items_csv,
-    metrics_csv,
+    item_rows,
+    metric_rows,
     metrics_html,
 )
+from components.spreadsheet import csv_text
 from unlearn_core.evaluation.examination import ABOUT
 from unlearn_core.evaluation.replacements import KINDS
 
@@ -71,17 +72,19 @@ def test_figures(value, text) -> None:
 
 
 def test_the_file_holds_every_metric_unrounded() -> None:
-    rows = list(csv.DictReader(io.StringIO(metrics_csv(BODY))))
-    assert tuple(rows[0]) == COLUMNS and [row["metric"] for row in rows] == ["probability", "mia_loss", "mia_loss_tpr"]
+    rows = list(csv.DictReader(io.StringIO(csv_text(COLUMNS, metric_rows(BODY)))))
+    assert tuple(rows[0]) == COLUMNS and [row["metric"] for row in rows] == [
+        "probability", "mia_loss", "mia_loss_tpr", "when_doubted", "instead_plausible", "instead_refusal", "instead_other"]
     assert rows[0]["after"] == "0.0004" and rows[0]["source"] == "'=HYPERLINK()" and rows[1]["after"] == ""
     assert rows[1]["reason"] == "There is <nothing>." and rows[1]["before_low"] == "0.8"
+    assert (rows[3]["before"], rows[3]["after"], rows[4]["after"], rows[4]["n"]) == ("1.0", "0.5", "0.75", "4")
 
 
 def test_the_file_by_question_has_a_row_for_each_with_the_values_before_and_after(view) -> None:
     answer = view.answers[0]
     body = BODY | {"items": {"before": {"probability": {answer.question_id: 0.5, "gone": 1.0}, "kl_to_original": {"k1": 0.0}},
                              "after": {"probability": {answer.question_id: 0.125}}}}
-    rows = list(csv.DictReader(io.StringIO(items_csv(body, view.answers))))
+    rows = list(csv.DictReader(io.StringIO(csv_text(*item_rows(body, view.answers)))))
     assert [row["question_id"] for row in rows] == [answer.question_id, "gone", "k1"]
     assert (rows[0]["question"], rows[0]["expected"], rows[0]["split"]) == (answer.prompt, answer.expected, answer.split)
     assert (rows[0]["probability_before"], rows[0]["probability_after"], rows[0]["kl_to_original_before"]) == ("0.5", "0.125", "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from files import saved
 
 from components import race_words as words
 from components.links import ViewState, parse, query_string
@@ -135,3 +136,13 @@ def test_a_link_names_the_race() -> None:
     state = ViewState(tab="runs", race="2026-11-22-race-books-0a1b2c3d")
     assert parse(dict(pair.split("=") for pair in query_string(state)[1:].split("&"))) == (state, [])
     assert parse({"race": "../x"})[0].race == "" and "no possible race" in parse({"race": "../x"})[1][0]
+
+
+def test_a_race_with_the_original_and_the_floor() -> None:
+    view = seen(LaneEnded(row("unlearn", forget=1 / 3, retain=0.9)))
+    rows = saved(words.table_html(view, "", False), "race-csv")
+    assert [row["method"] for row in rows[:2]] == ["original", "floor"]
+    assert [row["method"] for row in rows[2:]] == [*(lane.method for lane in view.lanes), *(e["method"] for e in view.left_out)]
+    assert rows[0]["forget"] == repr(view.before["forget"].accuracy)
+    measured = next(lane for lane in view.lanes if lane.row)
+    assert next(row for row in rows if row["method"] == measured.method)["forget"] == repr(measured.after("forget"))

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from files import saved
 
 from components.desk_sequences import SequencesDesk
 from components.seats import Seat
@@ -151,3 +152,13 @@ def test_nothing_is_undone_while_a_sequence_goes_on_and_the_one_in_sight_is_open
     assert html.count("disabled") == 1 and html.count(" open>") == 1
     assert re.search(r'data-sequence="older" open', html)
     assert "<table" not in sequences_html([body() | {"steps": [], "undone": []}])
+
+
+def test_a_sequence_at_every_step_of_every_line() -> None:
+    one = body()
+    rows = saved(sequences_html([one]), f"csv-{one['sequence_id']}")
+    assert len(rows) == sum(len(step["cells"]) for step in [*one["steps"], *one["undone"]])
+    after = next(row for row in rows if row["step"] == "after 1" and row["line"] == "retain")
+    cell_of = one["steps"][1]["cells"]["retain"]
+    assert (after["accuracy"], after["correct"], after["asked"]) == (repr(cell_of["accuracy"]), str(cell_of["correct"]), "")
+    assert {row["asked"] for row in rows if row["request"] == "1"} == {"yes", "no"}
