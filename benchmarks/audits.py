@@ -1,13 +1,14 @@
 """Every attack on the results of several methods: `python -m benchmarks.audits` makes what is missing and writes AUDITS.md.
 
-A run of each method (defaults, seed 0) and an audit of it lie in a runs folder of their own, so that the work can be broken off
-and taken up, and done for one topic or by several processes at a time (`--topics`); `--only-table` writes the table of what is
-there.
+A run of each method (`name`, or `name+setting=value+…`; seed 0) and an audit of it lie in a runs folder of their own, so that the
+work can be broken off and taken up, and done for one topic or by several processes at a time (`--topics`); `--only-table` writes
+the table of what is there.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import time
 from collections.abc import Mapping, Sequence
 from datetime import date
@@ -27,7 +28,7 @@ from .table import machine, markdown
 
 RESULTS = Path(__file__).resolve().parent / "AUDITS.md"
 TOPICS = "book-series,private-people"
-METHODS = "unlearn,gradient-difference,npo,rmu,repselect,eul,icul,whp-decoding,retrain"
+METHODS = "unlearn,unlearn+groups=6+rank=8+stand_ins=8,gradient-difference,npo,rmu,repselect,eul,icul,whp-decoding,retrain"
 TITLE = (
     "# What attacks bring back\n\nWritten by `python -m benchmarks.audits`. Each figure is the recovered share of what was "
     "forgotten, in per cent: 0 = no more comes out than of a model that never saw the topic under the same attack, 100 = as much "
@@ -47,11 +48,17 @@ def rows_of(store: Store, run_id: str) -> dict[str, Row]:
     return found
 
 
-def run_of(store: Store, bench: Workbench, topic: str, method: str) -> RunRecord:
-    """The finished run of a method at its defaults, made now where there is none."""
+def config_of(topic: str, spec: str) -> RunConfig:
+    """What `method`, or `method+setting=value+setting=value`, stands for."""
+    method, *settings = spec.split("+")
+    pairs = (setting.split("=", 1) for setting in settings)
+    return RunConfig(topic=topic, method=method, settings={name: json.loads(value) for name, value in pairs})
+
+
+def run_of(store: Store, bench: Workbench, config: RunConfig) -> RunRecord:
+    """The finished run of such a request, made now where there is none."""
     from unlearn_core.pipeline import Job, record
 
-    config = RunConfig(topic=topic, method=method)
     for known in store.runs():
         if known.config == config and known.status == "done":
             return known
@@ -119,10 +126,11 @@ def main(arguments: list[str] | None = None) -> None:
     methods, topics = chosen.methods.split(","), chosen.topics.split(",")
     for topic in topics if not chosen.only_table else ():
         for method in methods:
-            attack(store, bench, run_of(store, bench, topic, method), names, chosen.again)
+            attack(store, bench, run_of(store, bench, config_of(topic, method)), names, chosen.again)
     if chosen.only_table:
-        done = {(record.config.topic, record.config.method): rows_of(store, record.run_id) for record in store.runs()}
-        parts = [section(topic, {method: done.get((topic, method), {}) for method in methods}, list(ATTACKS)) for topic in topics]
+        done = {record.config.digest(): rows_of(store, record.run_id) for record in store.runs() if record.status == "done"}
+        parts = [section(topic, {method: done.get(config_of(topic, method).digest(), {}) for method in methods}, list(ATTACKS))
+                 for topic in topics]
         foot = f"{date.today()}, {machine()}, torch {version('torch')}, code {chosen.code}.\n"
         RESULTS.write_text("\n".join([TITLE, *parts, foot, *_by_hand()]), encoding="utf-8")
 

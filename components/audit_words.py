@@ -143,7 +143,7 @@ def earlier_html(records: Sequence[Any], shown: str) -> str:
 def _told(record: Any) -> str:
     summary = record.summary or {}
     number = len(summary.get("rows") or ()) or len(record.config.attacks)
-    parts = [record.started_at[:16].replace("T", " "), _attacks(number) if number else "all attacks", record.status]
+    parts = [record.started_at[:19].replace("T", " "), _attacks(number) if number else "all attacks", record.status]
     return " · ".join(part for part in parts if part)
 
 

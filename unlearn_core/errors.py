@@ -34,3 +34,8 @@ def did_you_mean(name: str, known: list[str]) -> str:
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     hint = f"Did you mean {' or '.join(near)}? " if near else ""
     return f"{hint}Known: {', '.join(known)}."
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether memory was what failed, on this machine or on a device (which has errors of its own for it)."""
+    return isinstance(error, MemoryError) or "out of memory" in str(error).lower()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 
 from . import methods
-from .errors import LetheError, Stopped
+from .errors import LetheError, Stopped, out_of_memory
 from .events import TERMINAL, Event, Failed, Finished, Phase, Started
 from .models.loading import weights_hash
 from .phases import (
@@ -122,7 +122,7 @@ def _stop_words(results: Results) -> str:
 
 def failure(error: Exception) -> Failed:
     """Whatever went wrong unforeseen, as the last event."""
-    if "out of memory" in str(error).lower():
+    if out_of_memory(error):
         return Failed("There was not enough memory on the device.", "The model and the method need more than is free.",
                       "Pick a smaller model, or run on the CPU.", traceback.format_exc())
     why = f"{type(error).__name__}: {error}".strip().rstrip(".")[:300] + "."

@@ -152,7 +152,7 @@ def test_earlier_audits_can_be_chosen_once_there_are_two() -> None:
 
     assert words.earlier_html([record("a1")], "a1") == ""
     shown = words.earlier_html([record("a2", "running"), record("a<1>")], "a<1>")
-    assert '<option value="a&lt;1&gt;" selected>' in shown and "2026-11-22 10:00 · 1 attack · running" in shown
+    assert '<option value="a&lt;1&gt;" selected>' in shown and "2026-11-22 10:00:00 · 1 attack · running" in shown
 
 
 # The card -------------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Attacks that only tests know: one that sees through an edit, one that does not, and three that go wrong."""
+"""Attacks that only tests know: one that sees through an edit, one that does not, and four that go wrong."""
 
 from __future__ import annotations
 
@@ -47,6 +47,11 @@ def _breaks(brief: Brief, config: FakeConfig) -> Iterator[Any]:
     raise ZeroDivisionError("nothing here")
 
 
+def _swells(brief: Brief, config: FakeConfig) -> Iterator[Any]:
+    yield Step(1, 2, "looks")
+    raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+
 def _stops(brief: Brief, config: FakeConfig) -> Iterator[Any]:
     if brief.subject.name == "unlearned":
         Path(config.flag).touch()  # the test's way to say "now"
@@ -54,4 +59,4 @@ def _stops(brief: Brief, config: FakeConfig) -> Iterator[Any]:
 
 
 LEAKY, REFUSES = _fake("leaky", _sees_through), _fake("refuses", _refuses)
-BREAKS, STOPS = _fake("breaks", _breaks), _fake("stops", _stops)
+BREAKS, STOPS, SWELLS = _fake("breaks", _breaks), _fake("stops", _stops), _fake("swells", _swells)

@@ -133,7 +133,7 @@ def test_a_subject_is_judged_as_measure_judges_it(taught: LoadedModel, tiny_topi
 @pytest.fixture
 def attacks(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, str]]]:
     """The fake attacks are the only ones; what they really did."""
-    names = ("leaky", "refuses", "breaks", "stops")
+    names = ("leaky", "refuses", "breaks", "stops", "swells")
     registry = {name: name for name in names}  # in place of the whole: the order of the real one stays
     monkeypatch.setattr(audit, "ATTACKS", registry)
     monkeypatch.setattr("unlearn_core.audit.engine.ATTACKS", registry)
@@ -216,6 +216,14 @@ def test_an_attack_that_breaks_ends_the_audit_with_a_card_and_leaves_no_folder(a
     events, end, path = audited("breaks")
     assert isinstance(end, Failed) and "ZeroDivisionError" in end.why and not path.exists()
     assert sum(isinstance(event, TERMINAL) for event in events) == 1 and store.audits() == []
+
+
+def test_an_attack_that_finds_too_little_memory_is_not_measured_and_not_remembered(audited, attacks) -> None:
+    _, end, _ = audited("swells", "leaky")
+    swelled, leaky = end.summary["rows"]
+    assert swelled["recovered"] is None and "not enough memory" in swelled["sentence"] and leaky["recovered"] == 1.0
+    audited("swells")
+    assert attacks.count(("swells", "original")) == 2
 
 
 def test_without_a_reference_the_card_says_what_stands_for_it(taught_world: Path, tiny_topic: Topic, store: Store, attacks) -> None:

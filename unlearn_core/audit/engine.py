@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..config import AuditConfig
-from ..errors import BadInput, LetheError, Stopped
+from ..errors import BadInput, LetheError, Stopped, out_of_memory
 from ..evaluation.references import floor, load_reference, reference_model, topic_hash
 from ..evaluation.removal import CHANCE
 from ..events import (
@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from ..workbench import Workbench
     from .subject import Subject
 
+NO_MEMORY = "There was not enough memory for it: try a smaller model, another device, or this attack alone."
 Publish = Callable[[Event], None]
 Planned = list[tuple[Attack, AttackConfig]]
 
@@ -218,7 +219,7 @@ class _Turns:
                 self._write(AttackPoint(attack.name, subject.name, **point))
             return Finding(**body["finding"])
         finding, points = self._attacked(attack, settings, subject)
-        if key is not None:
+        if key is not None and finding.reason != NO_MEMORY:  # another day there may be enough
             self._audit.store.keep(key, {"finding": finite(asdict(finding)), "points": points})
         return finding
 
@@ -236,6 +237,10 @@ class _Turns:
                     self._write(Progress(item.done, item.total, item.unit))
         except LetheError as error:  # such as a context that the model cannot read: the other attacks go on
             return inapplicable(str(error)), points
+        except (MemoryError, RuntimeError) as error:
+            if not out_of_memory(error):
+                raise
+            return inapplicable(NO_MEMORY), []
         raise Stopped
 
     def _key(self, attack: Attack, settings: AttackConfig, subject: Subject) -> str:
