@@ -8,7 +8,7 @@ import gradio as gr
 
 from .ask import Ask, build_ask
 from .live_plot import LivePlot
-from .metrics import EMPTY, words_html
+from .metrics import EMPTY, OF, RUN, words_html
 from .picker import Picker
 
 MODES = [("Heat", "heat"), ("Words", "words"), ("Plain", "plain")]
@@ -32,6 +32,7 @@ class Compare:
     spectrum_words: gr.HTML
     metrics: gr.HTML
     metrics_words: gr.HTML
+    metrics_of: gr.Dropdown
     metrics_file: gr.HTML
     measure_metrics: gr.Button
 
@@ -70,6 +71,8 @@ def build_compare(first: dict[str, str | None]) -> Compare:
             )
     with gr.Row(elem_id="metrics-head"):
         gr.HTML("<h2>All metrics</h2>", min_width=130)
+        metrics_of = gr.Dropdown([(words, name) for name, words in OF.items()], value=RUN, show_label=False, container=False,
+                                 label="Metrics of what", elem_id="metrics-of", scale=0, min_width=330)
         metrics_file = gr.HTML("", elem_id="metrics-file")
         measure_metrics = gr.Button("Measure all metrics", size="sm", elem_id="measure-metrics", min_width=130, scale=0)
     metrics_words = gr.HTML(words_html(EMPTY), elem_id="metrics-words")
@@ -89,6 +92,7 @@ def build_compare(first: dict[str, str | None]) -> Compare:
         spectrum_words=spectrum_words,
         metrics=metrics,
         metrics_words=metrics_words,
+        metrics_of=metrics_of,
         metrics_file=metrics_file,
         measure_metrics=measure_metrics,
     )

@@ -265,8 +265,11 @@ class _Page:
         moved = self._on(ask.strength.change, desk.dial, [ask.strength], **LAST)
         self._on(moved.then, desk.rescore, trigger_mode="multiple", **several)
         self._on(self.compare.measure_all.click, desk.rescore_all, **several)
-        self._on([self.page.load, self.opened.change], self.metrics_desk.attend, parts=METRIC_PARTS, **LAST)
-        self._on(self.compare.measure_metrics.click, self.metrics_desk.measure, parts=METRIC_PARTS, **several)
+        bar = self.sidebar
+        of = [self.compare.metrics_of, bar.model, bar.topic, bar.device]
+        changes = [self.page.load, self.opened.change, self.compare.metrics_of.input, bar.topic.change]
+        self._on(changes, self.metrics_desk.attend, of, parts=METRIC_PARTS, **LAST)
+        self._on(self.compare.measure_metrics.click, self.metrics_desk.measure, of, parts=METRIC_PARTS, **several)
 
     def _wire_looking(self) -> None:
         desk, two = self.compare_desk, self.anatomy

@@ -15,6 +15,7 @@ from .terms import about, explained
 GROUPS: dict[str, dict[str, str]] = {
     "Is it still answered?": {
         "probability": "Answer probability",
+        "probability_with_options": "Probability among options",
         "rouge1_recall": "ROUGE-1 recall",
         "rougeL_recall": "ROUGE-L recall",
         "truth_ratio": "Truth ratio (TOFU's code)",
@@ -60,6 +61,9 @@ CONSISTENCY = {
     "when_doubted": ("Stands by it when doubted", "Share of forget questions whose answer stays the same after a second turn: "
                      "Are you sure?"),
 }
+RUN, ALONE, ELSEWHERE = "run", "alone", "elsewhere"  # what the metrics are of
+OF = {RUN: "This run, before and after", ALONE: "The sidebar's model on its topic, no unlearning",
+      ELSEWHERE: "This run's edit on the sidebar's topic"}
 EMPTY = ("Truth ratio, extraction, membership attacks, model utility and the field's other measures of this run, of the original "
          "and of the unlearned model: measured when asked for.")
 COLUMNS = ("metric", "before", "before_low", "before_high", "after", "after_low", "after_high", "n", "reason", "judges", "better",
@@ -79,7 +83,8 @@ def metrics_html(body: Body | None) -> str:
     groups = "".join(_group(title, names, body) for title, names in GROUPS.items())
     stated = "".join(f'<li>{escape(str(item.get("text", item.get("name", ""))))}</li>' for item in _conditions(body))
     said = f'<ul class="metric-stated">{stated}</ul>' if stated else ""
-    return f'<div class="lt metrics">{said}{groups}{_instead(body)}</div>'
+    notices = "".join(f'<div class="lt-notice">{escape(str(text))}</div>' for text in body.get("notices") or ())
+    return f'<div class="lt metrics">{said}{notices}{groups}{_instead(body)}</div>'
 
 
 def _conditions(body: Body) -> list[Mapping[str, Any]]:
@@ -97,10 +102,13 @@ def _card(name: str, label: str, body: Body) -> str:
     first, last = (_stage(body, stage, name) for stage in ("before", "after"))
     now, was = figure(last.get("value")), figure(first.get("value"))
     low, high = last.get("low"), last.get("high")
-    under = f"95\u00a0%: {figure(low)} to {figure(high)}" if low is not None and high is not None else ""
     reason = last.get("reason") or first.get("reason") or ""
-    value = (f'<p class="metric-value"><span class="lt-from">{was} →</span> <b>{now}</b></p>' if now != NOT_MEASURED else
-             f'<p class="metric-value lt-none">{NOT_MEASURED}</p>')
+    alone = "after" not in (body.get("metrics") or {})
+    low, high = (first.get("low"), first.get("high")) if alone else (low, high)
+    shown = f"<b>{was}</b>" if alone else f'<span class="lt-from">{was} →</span> <b>{now}</b>'
+    known = (was if alone else now) != NOT_MEASURED
+    under = f"95\u00a0%: {figure(low)} to {figure(high)}" if low is not None and high is not None else ""
+    value = f'<p class="metric-value">{shown}</p>' if known else f'<p class="metric-value lt-none">{NOT_MEASURED}</p>'
     line = f'<p class="lt-card-line">{escape(reason or under)}</p>' if reason or under else ""
     line += _rate(name, body)
     return (f'<section class="metric" data-metric="{escape(name, quote=True)}"><h4>{escape(label)}'
@@ -113,6 +121,7 @@ def _rate(name: str, body: Body) -> str:
     if was is None and now is None:
         return ""
     words = " → ".join(NOT_MEASURED if value is None else percent(value) for value in (was, now))
+    words = percent(was) if now is None and "after" not in (body.get("metrics") or {}) else words
     return f'<p class="lt-card-line">{explained("TPR at 1 % FPR", "tpr")} {words}</p>'
 
 
@@ -145,7 +154,8 @@ def _instead(body: Body) -> str:
 def _consistent(name: str, title: str, text: str, body: Body) -> str:
     stages = body.get("consistency") or {}
     first, last = ((stages.get(stage) or {}).get(name) or {} for stage in ("before", "after"))
-    return _card(name, title, {"metrics": {"before": {name: first}, "after": {name: last}}, "about": {name: {"judges": text}}})
+    found = {"before": {name: first}} | ({"after": {name: last}} if "after" in stages else {})
+    return _card(name, title, {"metrics": found, "about": {name: {"judges": text}}})
 
 
 def figure(value: Any) -> str:

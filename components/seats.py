@@ -54,6 +54,8 @@ class Seat:
     presets: int = 0  # how often the method's own controls were made anew, and for which method last
     method: str = ""
     refused: bool = False  # whether a card stands where the answers would
+    metrics_of: str = ""  # what the metrics in sight are of, and what is being measured for this tab
+    measuring: str = ""
     asking: str = ""  # the token of the question being answered
     view: RunView | None = None  # the open run as last drawn, and whether somebody is at work on it
     running: bool = False

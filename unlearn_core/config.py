@@ -166,6 +166,21 @@ class AuditConfig(BaseModel):
         return " ".join(parts)
 
 
+class EvaluationConfig(BaseModel):
+    """What is measured without unlearning anything: a model, or a model with runs' edits on, on a topic."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str = Field("demo", description="'demo', a hub id, or a local folder")
+    topic: str = Field(..., description="a topic's name, or a file")
+    edits: tuple[str, ...] = Field((), description="runs whose edits are on")
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+
+    def digest(self) -> str:
+        """Eight hexadecimal digits: the same request has the same digest."""
+        return _digest(self)
+
+
 class ReferenceConfig(BaseModel):
     """The model that never saw a topic, to be trained beside the model that did."""
 

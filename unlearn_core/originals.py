@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .evaluation.measure import Measurement, measure
+from .evaluation.measure import Measurement, Scores, measure
 from .evaluation.references import topic_hash
 from .models.loading import LoadedModel
 from .store import Store
@@ -24,8 +24,10 @@ class Originals:
         self._held: dict[str, Measurement] = {}
 
     def measurement(self, loaded: LoadedModel, topic: Topic, cancelled: Callable[[], bool],
-                    on_progress: Callable[[int, int], None] | None = None) -> tuple[Measurement, bool]:
-        """The original's measurement on a topic, and whether it was kept from before. Raises Stopped."""
+                    on_progress: Callable[[int, int], None] | None = None,
+                    known: Callable[[], Scores] | None = None) -> tuple[Measurement, bool]:
+        """The original's measurement on a topic, and whether it was kept from before. `known`: scores that need not be found again
+        where it was not. Raises Stopped."""
         key = _key("answers", loaded, topic_hash(topic))
         if key in self._held:
             return self._held[key], True
@@ -33,7 +35,7 @@ class Originals:
         if body is not None:
             found, kept = Measurement.from_dict(body), True
         else:
-            found, kept = measure(loaded, topic, cancelled=cancelled, on_progress=on_progress), False
+            found, kept = measure(loaded, topic, cancelled=cancelled, on_progress=on_progress, known=known and known()), False
             self._store.keep(key, found.to_dict())
         while len(self._held) >= MEMORY:
             self._held.pop(next(iter(self._held)))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from . import methods
-from .config import RunConfig
+from .config import EvaluationConfig, RunConfig
 from .errors import BadInput
 from .models.catalogue import BUILT_IN, built_in_folder, how_to_build, looks_like_path
 from .models.weight_files import check_folder, is_encoder_decoder
@@ -51,6 +51,15 @@ def own_settings(pairs: Sequence[tuple[str, Any]], kind: str, example: str,
         find(name)
         own.setdefault(name, {})[setting] = value
     return own
+
+
+def refuse_evaluation(config: EvaluationConfig, store: Store) -> None:
+    """Raise BadInput for what is wrong with a request to measure."""
+    check_model(config.model)
+    find_topic(config.topic, model_folder(config.model), store.uploads)
+    for spec in config.edits:
+        edit_file(spec, store)
+    check_device(config.device)
 
 
 def method_problem(config: RunConfig) -> BadInput | None:

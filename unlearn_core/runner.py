@@ -19,11 +19,11 @@ from . import methods
 from .audit import catalogue as attacks
 from .audit.engine import Audit, planned
 from .building import Building, Place, buildable, state_of
-from .config import AuditConfig, RaceConfig, ReferenceConfig, RunConfig, SequenceConfig
+from .config import AuditConfig, EvaluationConfig, RaceConfig, ReferenceConfig, RunConfig, SequenceConfig
 from .errors import BadInput, LetheError, Stopped
 from .events import TERMINAL, Answer, Event, Failed, Progress, TokenScores
 from .models.catalogue import DEMO, models
-from .preflight import model_folder, problems, refuse
+from .preflight import model_folder, problems, refuse, refuse_evaluation
 from .race import Race, field_of
 from .sequence.series import Series, allowed, plan_of
 from .store import RunFolder, RunRecord, SequenceFolder, Store, metrics_key
@@ -411,6 +411,17 @@ class Runner:
         task = self._task(None, lambda bench, task: task.put(bench.metrics(record, task.cancelled.is_set, task.progress)))
         for item in self._results(task):
             yield Progress(0, 0, "waiting") if isinstance(item, int) else item
+
+    def evaluate(self, config: EvaluationConfig) -> Iterator[Progress | dict[str, Any]]:
+        """The same of a model, with or without runs' edits, on any topic. Raises BadInput."""
+        refuse_evaluation(config, self.store)
+        task = self._task(None, lambda bench, task: task.put(bench.measured(config, task.cancelled.is_set, task.progress)))
+        for item in self._results(task):
+            yield Progress(0, 0, "waiting") if isinstance(item, int) else item
+
+    def kept_evaluation(self, config: EvaluationConfig) -> dict[str, Any] | None:
+        """What `evaluate` found of such a request before."""
+        return self.store.kept(metrics_key(config.digest()))
 
     def kept_metrics(self, run_id: str) -> dict[str, Any] | None:
         """All metrics of a run where they were measured before: `metrics`, `instead` and `consistency` by stage (before, after),

@@ -409,9 +409,9 @@ class Store:
             return None
 
 
-def metrics_key(run_id: str) -> str:
-    """What all metrics of a run's result are kept under."""
-    return f"metrics-{run_id}-{code_version().replace('+', '-')}"
+def metrics_key(name: str) -> str:
+    """What all metrics of a run's result, or of another evaluation (by its digest), are kept under."""
+    return f"metrics-{name}-{code_version().replace('+', '-')}"
 
 
 def read_events(path: Path) -> Iterator[tuple[Event, float]]:

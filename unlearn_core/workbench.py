@@ -5,11 +5,13 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from transformers.utils.logging import disable_progress_bar
 
+from .config import EvaluationConfig
 from .edits.edit import Edit
 from .edits.kinds import load_edit
 from .edits.stack import stack
@@ -147,14 +149,15 @@ class Workbench:
     def evaluate(self, loaded: LoadedModel, topic: Topic, edits: Sequence[Edit], cancelled: Cancelled,
                  on_progress: OnProgress) -> dict[str, Any]:
         """Everything measured on a model, and on its edited self where there are edits; see `summary.scores`."""
-        before, _ = self.originals.measurement(loaded, topic, cancelled, on_progress)
+        shared = cache(lambda: read(loaded, topic, None, cancelled))
+        before, _ = self.originals.measurement(loaded, topic, cancelled, on_progress, lambda: shared().scores())
         reference = self.reference(loaded, topic)
         imprint = load_imprint(loaded.folder, topic, loaded.weights_hash)
         if imprint is None and reference is not None:
             imprint = imprint_of(loaded, reference, topic, cancelled)
         examined = _Examined(loaded, topic, reference, imprint, cancelled)
         beside = [reference.weights_hash if reference is not None else "", imprint.reference if imprint is not None else ""]
-        stages = {"before": self.originals.metrics(loaded, topic, beside, lambda: examined.stage(before))}
+        stages = {"before": self.originals.metrics(loaded, topic, beside, lambda: examined.stage(before, None, shared()))}
         after = None
         if edits:
             edit = stack(edits)
@@ -172,10 +175,23 @@ class Workbench:
     def metrics(self, record: RunRecord, cancelled: Cancelled, on_progress: OnProgress) -> dict[str, Any]:
         """Every metric of a run's original and of its result, kept for whoever asks again; with what is to be said of each."""
         loaded, edit = self.of(record)
-        body = self.evaluate(loaded, self.topic(record), [edit], cancelled, on_progress)
-        found = {name: body[name] for name in ("metrics", "items", "instead", "consistency", "conditions")}
-        found["about"] = {name: asdict(about) for name, about in ABOUT.items()}
-        self.store.keep(metrics_key(record.run_id), found)
+        return self._kept(record.run_id, self.evaluate(loaded, self.topic(record), [edit], cancelled, on_progress))
+
+    def measured(self, config: EvaluationConfig, cancelled: Cancelled, on_progress: OnProgress) -> dict[str, Any]:
+        """The same without any unlearning: of a model, or of one with runs' edits on, on any topic. Raises BadInput."""
+        loaded, folder = self.load(config.model, config.device), model_folder(config.model)
+        found = completed(find_topic(config.topic, folder, self.store.uploads), folder)
+        edits = [load_edit(edit_file(spec, self.store)) for spec in config.edits]
+        for edit in edits:
+            edit.check(loaded.model)
+        body = self.evaluate(loaded, found.topic, edits, cancelled, on_progress)
+        return self._kept(config.digest(), body | {"notices": [*found.notices, *body["notices"]]})
+
+    def _kept(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
+        """What of an evaluation is shown as metrics, kept for whoever asks again; with what is to be said of each."""
+        found = {part: body[part] for part in ("metrics", "items", "instead", "consistency", "conditions", "notices")}
+        found["about"] = {metric: asdict(about) for metric, about in ABOUT.items()}
+        self.store.keep(metrics_key(name), found)
         return found
 
     def reference(self, loaded: LoadedModel, topic: Topic) -> LoadedModel | None:

@@ -15,7 +15,7 @@ from scripted_audits import ScriptedAudits
 from scripted_builds import ScriptedBuilds
 from scripted_races import UNABLE, ScriptedRaces
 
-from unlearn_core.config import SPLITS, RunConfig
+from unlearn_core.config import SPLITS, EvaluationConfig, RunConfig
 from unlearn_core.errors import BadInput
 from unlearn_core.events import (
     Answer,
@@ -396,6 +396,16 @@ class ScriptedRunner(ScriptedAudits, ScriptedBuilds, ScriptedRaces):
             "metrics": {"before": {"probability": found | {"value": 0.98}}, "after": {"probability": found}},
             "about": {"probability": told}, "instead": {}, "consistency": {}, "conditions": []}  # fmt: skip
         yield self._metrics[run_id]
+
+    def kept_evaluation(self, config: EvaluationConfig) -> dict[str, Any] | None:
+        return self._metrics.get(config.digest())
+
+    def evaluate(self, config: EvaluationConfig) -> Iterator[Any]:
+        *_, body = self.metrics(config.digest())
+        stages = ("before", "after") if config.edits else ("before",)
+        self._metrics[config.digest()] = body | {"metrics": {stage: body["metrics"][stage] for stage in stages}}
+        yield Progress(0, 640, "questions")
+        yield self._metrics[config.digest()]
 
     def heat(self, run_id: str, question_ids: list[str], strength: float) -> list[TokenScores]:
         return [scores(name, strength) for name in question_ids if name.startswith("forget-")]

@@ -41,7 +41,7 @@ BODY = {
 
 def test_every_metric_and_kind_of_the_engine_has_a_title_here() -> None:
     rates = {name for name in ABOUT if name.endswith(RATE)}  # they stand on the cards of their attacks
-    assert set(TITLES) == set(ABOUT) - rates - {"probability_with_options"}  # a form of `probability` that has no key of its own
+    assert set(TITLES) == set(ABOUT) - rates
     assert {name.removesuffix(RATE) for name in rates} == {name for name in TITLES if name.startswith("mia_")}
     assert INSTEAD == KINDS
 

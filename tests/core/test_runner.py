@@ -15,7 +15,7 @@ from unittest.mock import ANY
 import pytest
 from safetensors.torch import load_file, save_file
 
-from unlearn_core.config import RunConfig
+from unlearn_core.config import EvaluationConfig, RunConfig
 from unlearn_core.errors import BadInput
 from unlearn_core.events import (
     TERMINAL,
@@ -278,3 +278,15 @@ def test_a_run_of_another_process_is_followed_as_it_grows(runner: Runner, comman
     events = followed(runner, runner.store.runs()[0].run_id)
     assert isinstance(events[-1], Finished)
     process.communicate(timeout=300)
+
+
+def test_a_model_and_an_edit_are_measured_without_a_run(taught_world: Path, store: Store) -> None:
+    runner, config = Runner(store), EvaluationConfig(model=str(taught_world), topic="tiny-hats", device="cpu")
+    assert runner.kept_evaluation(config) is None
+    *_, body = runner.evaluate(config)
+    assert body["metrics"].keys() == {"before"} and body["metrics"]["before"]["probability"]["value"] > 0.9
+    assert runner.kept_evaluation(config) == body and store.runs() == []
+    with pytest.raises(BadInput, match="no topic"):
+        next(runner.evaluate(config.model_copy(update={"topic": "nothing"})))
+    with pytest.raises(BadInput, match="no run"):
+        next(runner.evaluate(config.model_copy(update={"edits": ("nothing",)})))

@@ -59,3 +59,25 @@ def test_a_damaged_line_is_named(folder: Path) -> None:
     (folder / "retain_perturbed.json").write_text("{", encoding="utf-8")
     with pytest.raises(BadInput, match=r"retain_perturbed\.json, line 1"):
         read_tofu(folder / "forget05.json")
+
+
+def test_the_paraphrased_answer_stands_beside_the_right_one(folder: Path) -> None:
+    topic = read_tofu(folder / "forget05.json")
+    assert topic.scored("forget")[0].reworded == "A poet." and topic.scored("general")[0].reworded == ""
+
+
+@pytest.mark.parametrize("key, value", [("perturbed_answer", 5), ("perturbed_answer", [None]), ("perturbed_answer", {"a": 1}),
+                                        ("paraphrased_answer", ["x"]), ("paraphrased_question", 1)])
+def test_what_is_no_text_is_refused_with_its_line(folder: Path, key: str, value) -> None:
+    lines(folder / "forget05_perturbed.json", {"question": "Who?", "answer": "He.", key: value})
+    with pytest.raises(BadInput, match=f"line 1: {key} is no text"):
+        read_tofu(folder / "forget05.json")
+
+
+def test_a_missing_file_of_wrong_answers_is_named_where_the_others_are(folder: Path) -> None:
+    (folder / "forget05_perturbed.json").unlink()
+    with pytest.raises(BadInput, match=r"forget05_perturbed\.json is missing"):
+        find_topic(str(folder / "forget05.json"), None)
+    for name in ("retain_perturbed.json", "world_facts_perturbed.json"):
+        (folder / name).unlink()
+    assert find_topic(str(folder / "forget05.json"), None).name == "forget05"  # a plain list

@@ -93,23 +93,31 @@ class _Doubled:
         self.inner.batch_select_indices(torch.cat([rows, torch.tensor(doubles, dtype=rows.dtype, device=rows.device)]))
 
 
+def cache_field(output: Any) -> str:
+    """The name of the key-value cache in a model's output: transformers calls it `cache` since 5.24, and warns of the old name."""
+    return "cache" if hasattr(output, "cache") else "past_key_values"
+
+
 def _combined(forward: Forward, model: nn.Module, reinforced: LowRankEdit, alpha: float, rows: slice | None) -> Forward:
     @wraps(forward)
-    def combine(input_ids: Tensor, past_key_values: Any = None, **options: Any) -> Any:
+    def combine(input_ids: Tensor, **options: Any) -> Any:
         count = len(input_ids)
         chosen = list(range(count)) if rows is None else list(range(count))[rows]
         index = torch.tensor([*range(count), *chosen], device=input_ids.device)
-        cache = past_key_values.inner if isinstance(past_key_values, _Doubled) else past_key_values
         widened = {name: value[index] if name in ("attention_mask", "position_ids") and value is not None else value
                    for name, value in options.items()}
+        # the cache, under whichever name the forward takes it
+        plain = {name: value.inner if isinstance(value, _Doubled) else value for name, value in widened.items()}
         with Attachment(model, reinforced, 1.0, slice(count, count + len(chosen))):
-            output = forward(input_ids=input_ids[index], past_key_values=cache, **widened)
+            output = forward(input_ids=input_ids[index], **plain)
         first, second = output.logits[:count], output.logits[count:]
         logits = first.clone()
         logits[chosen] = generic_logits(first[chosen], second, alpha)
         output.logits = logits
-        if output.past_key_values is not None:
-            output.past_key_values = _Doubled(output.past_key_values, count, chosen)
+        name = cache_field(output)
+        cache = getattr(output, name)
+        if cache is not None:
+            setattr(output, name, _Doubled(cache, count, chosen))
         return output
 
     return combine

@@ -26,6 +26,7 @@ from .metric import About, Metric, unmeasured
 from .patching import Donor, drops
 
 KEPT = ("neighbor", "retain", "general")
+UTILITY = tuple(f"{part}, {split}" for split in KEPT for part in ("probability", "ROUGE-L", "truth ratio"))
 N_GRAM = 3  # of the extraction likelihood: short answers have no ten tokens
 NO_WRONG = "The topic has no other plausible answers to compare with."
 NO_REFERENCE = "It compares with a model that never saw the topic, and none is at hand for this one."
@@ -70,6 +71,10 @@ class Pass:
         """Of the expected answers."""
         return [self.traces[question.prompt, question.answer] for question in questions]
 
+    def right(self, question: Question) -> Trace:
+        """Of the right answer in the near-misses' shape, where the topic has it in other words."""
+        return self.traces[question.prompt, question.reworded or question.answer]
+
     def wrong(self, question: Question) -> list[Trace]:
         return [self.traces[question.prompt, answer] for answer in question.near_misses]
 
@@ -87,7 +92,7 @@ def read(loaded: LoadedModel, topic: Topic, edit: Edit | None = None, cancelled:
     Raises Stopped."""
     turns = _turns(edit)
     asked = list(dict.fromkeys((question.prompt, answer) for split in splits for question in topic.scored(split)
-                               for answer in (question.answer, *question.near_misses)))
+                               for answer in (question.answer, *question.near_misses, question.reworded) if answer))
     pairs = [(encode_prompt(loaded.tokenizer, prompt, turns), encode_answer(loaded.tokenizer, answer))
              for prompt, answer in asked]
     if edit is None:
@@ -141,6 +146,7 @@ def _reference_free(loaded: LoadedModel, topic: Topic, found: Pass, measurement:
     right, wrong = _sides(forget, found)
     scores = {
         "probability": likelihood.probability([trace.logprobs for trace in rows]),
+        "probability_with_options": _among_options(forget, found),
         "rouge1_recall": text.rouge_recall(texts, expected, "rouge1"),
         "rougeL_recall": text.rouge_recall(texts, expected, "rougeL"),
         "truth_ratio": likelihood.truth_ratio(right, wrong) if right else unmeasured(NO_WRONG),
@@ -235,24 +241,35 @@ def _depth(loaded: LoadedModel, forget: Sequence[Question], edit: Edit | None, i
 
 def _utility(topic: Topic, found: Pass, measurement: Measurement) -> Metric:
     """Nine parts: probability, ROUGE-L recall and truth ratio on neighbours, retain and general, which stand for TOFU's
-    retain set, real authors and world facts (our reading)."""
+    retain set, real authors and world facts (our reading); on the latter two, as there, the probability among options, where
+    the topic has wrong answers."""
     parts: dict[str, float | None] = {}
     for split in KEPT:
         questions = topic.scored(split)
         right, wrong = _sides(questions, found)
-        parts |= {
-            f"probability, {split}": likelihood.probability([t.logprobs for t in found.rows(questions)]).value,
-            f"ROUGE-L, {split}": text.rouge_recall(
-                _texts(measurement, questions), [q.answer for q in questions], "rougeL").value,
-            f"truth ratio, {split}": likelihood.truth_ratio(right, wrong, forget=False).value if right else None,
-        }
+        among = _among_options(questions, found).value if split != "neighbor" else None
+        alone = likelihood.probability([trace.logprobs for trace in found.rows(questions)]).value
+        parts |= zip([name for name in UTILITY if name.endswith(f", {split}")], [
+            alone if among is None else among,
+            text.rouge_recall(_texts(measurement, questions), [q.answer for q in questions], "rougeL").value,
+            likelihood.truth_ratio(right, wrong, forget=False).value if right else None], strict=True)
     return likelihood.model_utility(parts)
 
 
 def _sides(questions: Sequence[Question], found: Pass) -> tuple[list[float], list[list[float]]]:
-    """Mean log-probability a token of the right answer and of each wrong one, of the questions that have wrong ones."""
+    """Mean log-probability a token of the right answer, in other words where there are any, and of each wrong one, of the
+    questions that have wrong ones."""
     known = [question for question in questions if question.near_misses]
-    return ([_mean(one) for one in found.rows(known)], [[_mean(one) for one in found.wrong(q)] for q in known])
+    return [_mean(found.right(q)) for q in known], [[_mean(one) for one in found.wrong(q)] for q in known]
+
+
+def _among_options(questions: Sequence[Question], found: Pass) -> Metric:
+    """The probability of the expected answer among itself and the wrong ones."""
+    known = [question for question in questions if question.near_misses]
+    if not known:
+        return unmeasured(NO_WRONG)
+    return likelihood.probability_with_options([_mean(one) for one in found.rows(known)],
+                                               [[_mean(one) for one in found.wrong(q)] for q in known])
 
 
 def _mean(trace: Trace) -> float:
@@ -269,14 +286,17 @@ def _texts(measurement: Measurement, questions: Sequence[Question]) -> list[str]
 
 def by_item(metrics: Mapping[str, Metric], topic: Topic, imprint: Imprint | None = None) -> dict[str, dict[str, float]]:
     """Metric -> question id -> value, of the metrics whose items are single questions: those of the forget set, or of what is kept
-    for `kl_to_original`."""
+    for `kl_to_original`; of the parts of the model utility by their names, and of the perplexity by the number of the text."""
     forget = [question.id for question in topic.scored("forget")]
     known = [question.id for question in topic.scored("forget") if question.near_misses]
     held = [name for name in forget if max(imprint.items[name], default=0.0) > depth.ENCODES] if imprint is not None else []
     kept = [question.id for split in KEPT for question in topic.scored(split)]
-    ids = {"kl_to_original": (kept,), "unlearning_depth": (held,), **dict.fromkeys(("model_utility", "perplexity"), ())}
+    ids = {"kl_to_original": (kept,), "unlearning_depth": (held,), "model_utility": (UTILITY,),
+           "perplexity": ([f"text {number}" for number in range(1, len(topic.texts) + 1)],)}
     found = {}
     for name, metric in metrics.items():
+        if name.endswith("_tpr"):  # the same scores as those of the area under the curve
+            continue
         names = next((each for each in ids.get(name, (forget, known)) if len(each) == len(metric.items)), None)
         if names:
             found[name] = dict(zip(names, metric.items, strict=True))

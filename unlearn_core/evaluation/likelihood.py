@@ -32,8 +32,8 @@ ABOUT: dict[str, About] = {
                "it.",
     ),
     "truth_ratio": About(
-        judges="Whether the model still finds a right answer in other words likelier than false ones of the same "
-               "shape.",
+        judges="Whether the model still finds the right answer (in other words, where the topic has it so) likelier than "
+               "false ones of the same shape.",
         better="Near 1 on what is to be forgotten (right and false are alike to it), and near 1 on what is to be "
                "kept (right stands far above false); the two are different formulas.",
         misleads="A ruined model finds all answers alike, and so scores near 1 on what is to be forgotten; one "

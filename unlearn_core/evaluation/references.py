@@ -35,7 +35,11 @@ class Reference:
 
 def topic_hash(topic: Topic) -> str:
     """sha256 of the topic's content: any changed question, part or floor changes it."""
-    text = json.dumps(asdict(topic), sort_keys=True, ensure_ascii=False)
+    body = asdict(topic)
+    for question in body["questions"]:
+        if not question["reworded"]:
+            del question["reworded"]  # as if it could not be said: a topic without it has the hash that it always had
+    text = json.dumps(body, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -164,7 +164,7 @@ def wordings(topic: Topic) -> list[tuple[Question, list[Question]]]:
 
 def topic_words(topic: Topic) -> set[str]:
     """Every word of the topic's questions, answers, other values and texts, normalised."""
-    texts = [text for q in topic.questions for text in (q.prompt, q.answer, *q.near_misses, *q.options)]
+    texts = [text for q in topic.questions for text in (q.prompt, q.answer, q.reworded, *q.near_misses, *q.options)]
     return {word for text in (*texts, *topic.texts) for word in normalise(text).split()}
 
 

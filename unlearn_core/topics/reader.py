@@ -145,7 +145,7 @@ def _question(row: Any, place: str, source: str) -> Question:
         raise fault(source, f"the answer of {place} is not one of its options", "Add it to the options.")
     return Question(id=row["id"], split=row["split"], prompt=row["prompt"], answer=row["answer"], part=part,
                     options=options, entity=_text(row, "entity", source, ""), wording=_text(row, "wording", source, ""),
-                    near_misses=_texts(row, "near_misses", source))
+                    near_misses=_texts(row, "near_misses", source), reworded=_text(row, "reworded", source, ""))
 
 
 def _question_json(question: Question) -> dict[str, Any]:
@@ -156,6 +156,8 @@ def _question_json(question: Question) -> dict[str, Any]:
         row["options"] = list(question.options)
     if question.near_misses:
         row["near_misses"] = list(question.near_misses)
+    if question.reworded:
+        row["reworded"] = question.reworded
     return row
 
 

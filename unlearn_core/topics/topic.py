@@ -13,8 +13,9 @@ class Question:
 
     `part`: "given" (a method may see it; not scored), "held" (scored; no method sees it) or "both" (facts of the forget
     set: they must be given, and they are what is scored). `options`: the possible answers of a forced choice, the right
-    one among them; empty for open questions. `near_misses`: other plausible values of the same kind. `entity` groups
-    questions for splitting by entity; `wording` names the form of the question.
+    one among them; empty for open questions. `near_misses`: other plausible values of the same kind. `reworded`: the right
+    answer in other words, in the shape of the near-misses; empty where the topic has none. `entity` groups questions for
+    splitting by entity; `wording` names the form of the question.
     """
 
     id: str
@@ -26,6 +27,7 @@ class Question:
     entity: str = ""
     wording: str = ""
     near_misses: tuple[str, ...] = ()
+    reworded: str = ""
 
     @property
     def scored(self) -> bool:
