@@ -154,7 +154,7 @@ def answers(updates: Iterator[Any], question: str, strength: float) -> Iterator[
 def _status(update: Any) -> str:
     if update.waiting is not None and not update.original and not update.edited and not update.done:
         if update.waiting > 0:
-            return f"Waiting for the model: {update.waiting} before this one"
+            return f"Waiting for the model: {update.waiting} before this one, which may take minutes"
         return "Loading the model…"
     speed = f"{update.tokens_per_second:.0f} tokens/s" if update.tokens_per_second else ""
     return " · ".join(part for part in (speed, str(update.device or "")) if part)

@@ -123,7 +123,8 @@ def _floor(row: Row) -> str:
     if kind == SAME or row.get(UNLEARNED) is None:
         return _known(row, REFERENCE)
     words, why = FLOORS.get(kind, (kind, ""))
-    return f"{percent(row.get('floor'))}<br>{remarked(words, why)}"
+    own = f"{_known(row, REFERENCE)}<br>" if row.get(REFERENCE) is not None else ""
+    return own + remarked(f"{words} {percent(row.get('floor'))}", why)
 
 
 def _waiting(view: AuditView) -> str:

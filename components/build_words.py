@@ -14,6 +14,8 @@ from .problems import failed_html
 from .sequence_now import Doing
 
 USE = "It would answer beside both models, and what attacks and membership tests find would be compared with what they find there."
+TRAINING = 0.95  # share of the whole that the training takes
+SURE = 0.02  # share done from which on the rest can be told
 STAGES = "What stages it finished is kept, so that the next attempt takes less."
 
 
@@ -59,16 +61,25 @@ def _offer(offer: Offer) -> str:
 def _now(doing: Doing, seconds: float, stopping: bool) -> str:
     phase = doing.phase
     what = phase.title if phase else "Waiting for the model"
-    share = (phase.index - 1 + _inside(doing.progress)) / max(phase.count, 1) if phase else 0.0
+    share = _share(doing)
+    left = f", about {duration(seconds * (1 - share) / share)} left" if share >= SURE else ""
     quiet = f"{doing.progress.done:,} of {doing.progress.total:,} {doing.progress.unit}" if _inside(doing.progress) else ""
     off, words = (" disabled", "Stopping after this step…") if stopping else ("", "Stop")
     done = f"{100 * share:.1f}"
     return (f'<div class="lt lt-strip-running build-now"><div class="lt-strip-row" role="status">'
             f'<span class="lt-dot" aria-hidden="true"></span><span class="lt-strip-what"><b>{escape(what)}</b>'
-            f'<span class="lt-quiet">{escape(quiet)}</span></span><span class="lt-strip-time">{duration(seconds)}</span>'
+            f'<span class="lt-quiet">{escape(quiet)}</span></span><span class="lt-strip-time">{duration(seconds)}{left}</span>'
             f'<button type="button" class="card-action" data-pick="stop"{off}>{words}</button></div>'
             f'<div class="lt-bar" role="progressbar" aria-label="This training" aria-valuemin="0" aria-valuemax="100" '
             f'aria-valuenow="{done}"><span class="lt-bar-fill" style="width:{done}%"></span></div></div>')
+
+
+def _share(doing: Doing) -> float:
+    """How much of it is done: next to all of the time goes into the first phase."""
+    if doing.phase is None:
+        return 0.0
+    inside = _inside(doing.progress)
+    return TRAINING * inside if doing.phase.index == 1 else TRAINING + (1 - TRAINING) * inside
 
 
 def _inside(progress: Progress | None) -> float:

@@ -45,7 +45,7 @@ class AuditsDesk:
     def refresh(self, seat: Seat, *form: list[str]) -> Drawn:
         """Another choice, or another run: how many attacks that is, how long the last took, the command that it stands for."""
         config, chosen = self._asked(seat, *form), sum(len(names or []) for names in form)
-        return {"audit_estimate": words.chosen_html(chosen, len(self.names), self._last()),
+        return {"audit_estimate": words.chosen_html(chosen, len(self.names), self._last(chosen)),
                 "audit_command": self.desk.settings.command(config) if config else ""}
 
     def _asked(self, seat: Seat, *form: list[str]) -> AuditConfig | None:
@@ -54,11 +54,13 @@ class AuditsDesk:
         chosen = tuple(name for name in self.names if name in every)
         return AuditConfig(run=seat.run_id, attacks=() if chosen == tuple(self.names) else chosen) if chosen else None
 
-    def _last(self) -> tuple[float, int] | None:
-        """Seconds and attacks of the last audit, of whichever run, that went to its end."""
+    def _last(self, chosen: int) -> tuple[float, int] | None:
+        """Seconds and attacks of the last audit, of whichever run, that went to its end and measured at least half as many as are
+        chosen now: a small one says nothing of a large one."""
         done = (record.summary for record in self.store.audits() if record.status == "done")
-        whole = (body for body in done if body.get("seconds") and body.get("rows"))
-        return next(((float(body["seconds"]), len(body["rows"])) for body in whole), None)
+        known = ((float(body["seconds"]), sum(row.get("unlearned") is not None for row in body.get("rows") or ()))
+                 for body in done if body.get("seconds"))
+        return next((found for found in known if found[1] and 2 * found[1] >= chosen), None)
 
     def choose(self, seat: Seat, every: bool) -> Drawn:
         groups = by_family(self.attacks)

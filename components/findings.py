@@ -134,7 +134,7 @@ def findings(view: RunView) -> list[Finding]:
 
 def _stated(view: RunView) -> list[Finding]:
     """The states that the engine found the model in, in its words: what it has all answers for, and earlier runs lack."""
-    severity = {"collapsed": "bad", "relabelled": "bad" if relabelled(view) else "mixed"}
+    severity = {"collapsed": "bad", "relabelled": "bad" if relabelled(view) else "mixed", "gibberish": "note"}
     return [Finding(one["name"], one["text"], severity.get(one["name"], "mixed")) for one in view.summary.get("conditions") or []]
 
 

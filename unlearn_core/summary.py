@@ -11,6 +11,7 @@ from .evaluation.intervals import paired_interval
 from .evaluation.measure import Measurement, SplitScore
 from .evaluation.references import Reference, floor, topic_hash
 from .evaluation.removal import CHANCE, relabelled, removed
+from .evaluation.replacements import GIBBERISH, replacements
 from .events import finite
 from .topics.topic import Topic
 from .version import code_version
@@ -83,7 +84,18 @@ def stated(topic: Topic | None, found: dict[str, Any], before: Measurement | Non
     kept = [q.id for split in KEEP_SPLITS for q in topic.scored(split)]
     said = [[measured.answers[key].answer for key in kept if key in measured.answers] for measured in (before, after)]
     spoken = Change(*found["perplexity"].values())
-    return [asdict(one) for one in conditions(found["accuracy"], spoken, repeated(*said), relabelled)]
+    gibberish = _gibberish(topic, before, after)
+    return [asdict(one) for one in conditions(found["accuracy"], spoken, repeated(*said), relabelled, gibberish)]
+
+
+def _gibberish(topic: Topic, before: Measurement, after: Measurement) -> tuple[int, int]:
+    """In the place of how many answers that the original gave and the model no longer gives stands gibberish, of how many."""
+    asked = [question.id for question in topic.scored("forget") if not question.options]
+    if any(key not in after.answers for key in asked):
+        return 0, 0
+    lost = [key for key in asked if before.answers[key].ok and not after.answers[key].ok]
+    found = replacements(topic, after.texts()) if lost else {}
+    return sum(found[key].kind == GIBBERISH for key in lost), len(lost)
 
 
 def relabelled_splits(topic: Topic, after: Measurement) -> dict[str, bool]:

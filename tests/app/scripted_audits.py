@@ -173,7 +173,7 @@ class ScriptedAudits:
         status = "stopped" if self._audit_stop.is_set() else "done"
         seconds = time.monotonic() - began
         summary = {"audit_id": folder.run_id, "run_id": config.run, "status": status, "seconds": seconds, "rows": rows,
-                   "verdict": verdict(rows), "notices": []}
+                   "verdict": verdict(rows, len(names)), "notices": []}
         folder.append(Finished(status, seconds, summary), seconds)
         folder.finish(summary)
         folder.close()

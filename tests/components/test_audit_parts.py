@@ -197,7 +197,10 @@ def test_what_was_not_measured_says_why() -> None:
 def test_another_floor_than_the_same_attack_is_marked_and_explained(kind: str, word: str, why: str) -> None:
     view = seen(STARTED, AttackEnded(row("hints", 0.2, floor_kind=kind, floor=0.25, reference=None)))
     shown = cards.card_html(view, "family", "")
-    assert "25\u00a0%<br>" in shown and f">{word}<" in shown and why in shown
+    assert f">{word} 25\u00a0%<" in shown and why in shown
+    measured = seen(STARTED, AttackEnded(row("hints", 0.2, floor_kind=kind, floor=0.25, reference=0.03)))
+    beside = cards.card_html(measured, "family", "")
+    assert "3\u00a0%<br>" in beside and f">{word} 25\u00a0%<" in beside  # its own figure is not hidden
     assert why in cards.detail_html(view, "hints") and "never saw the topic: that is" not in cards.detail_html(view, "hints")
 
 

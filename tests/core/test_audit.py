@@ -89,6 +89,9 @@ def test_the_verdict_names_the_worst_attack_and_says_good_and_bad_news() -> None
     worse = [*rows, {"attack": "c", "title": "Relearning", "recovered": 0.8}]
     assert "1 of 2 attacks brings back more than 5 %" in card.verdict(worse) and "80 %, by relearning" in card.verdict(worse)
     assert card.verdict(rows[2:]) == "No attack was measured to its end."
+    early = card.verdict(worse, planned=26)
+    assert early.startswith(f"Stopped after {len(worse)} of 26 attacks, so this is no verdict yet: 1 of 2 attacks brings")
+    assert "It holds" not in card.verdict(two, planned=9) and card.verdict(two, planned=len(two)) == card.verdict(two)
 
 
 # what an attacker has

@@ -43,3 +43,10 @@ def test_states(accuracy: dict, perplexity: tuple, repetition: tuple, relabelled
 def test_repetition_of_answers() -> None:
     assert repeated(["a b c d e"], ["no no no no no no"]) == Change(0.0, pytest.approx(2 / 3))
     assert repeated([], []) == Change(None, None)
+
+
+@pytest.mark.parametrize(("count", "lost", "stated"), [(0, 0, False), (0, 9, False), (2, 9, False), (25, 100, True), (9, 9, True)])
+def test_gibberish_is_stated_from_a_quarter_of_what_was_forgotten_on(count: int, lost: int, stated: bool) -> None:
+    found = conditions({}, gibberish=(count, lost))
+    assert [one.name for one in found] == (["gibberish"] if stated else [])
+    assert not stated or f"{count} of {lost} forgotten answers" in found[0].text

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from unlearn_core.evaluation.judging import normalise
 from unlearn_core.evaluation.replacements import (
     CONTRADICTION,
     GIBBERISH,
@@ -17,6 +18,7 @@ from unlearn_core.evaluation.replacements import (
     REWORDED,
     RIGHT,
     Replacement,
+    broken,
     classify,
     counts,
     plain,
@@ -144,3 +146,16 @@ def test_counts_name_every_kind_and_lost_ones_apart() -> None:
 def test_the_same_answer() -> None:
     assert same_answer("Mill Road", "in mill road.") and same_answer("", "") and not same_answer("Mill", "Millbrook")
     assert stuck("no no no") and not stuck("no no never") and not stuck("1111 2222")
+
+
+@pytest.mark.parametrize(("answer", "so"), [
+    ("es es un nombre de los libros de Sesglade", True),  # a word of grammar twice
+    ("es un nombre de b es un nombre de los libros", True),  # the same pairs again, and a stray letter
+    ("4 b73", True), ("heron heron f", True), ("wheel f wheel f", True),
+    ("es un nombre de los libros de Sesglade books", False),  # nonsense, but speech
+    ("It was very very cold there", False), ("George R.R. Martin", False), ("J. K. Rowling", False), ("a 4 o 5", False),
+    ("moss45@clover.net", True),  # unless somebody wrote it: see below
+])
+def test_broken_speech(answer: str, so: bool) -> None:
+    assert broken(answer, set()) is so
+    assert not broken("moss45@clover.net", set(normalise("moss45@clover.net").split()))

@@ -87,8 +87,17 @@ def _back(share: float) -> str:
     return f"{_percent(share)} of it comes back" if share > 0.005 else "nothing comes back"
 
 
-def verdict(rows: Sequence[Row]) -> str:
-    """The card in one or two sentences: the worst attack, and how many got back more than one in twenty."""
+def verdict(rows: Sequence[Row], planned: int = 0) -> str:
+    """The card in one or two sentences: the worst attack, and how many got back more than one in twenty. `planned`: how many
+    attacks there were to be, where it was stopped before their end."""
+    said = _verdict(rows)
+    if planned <= len(rows):
+        return said
+    said = said.partition(": ")[2] or said
+    return f"Stopped after {len(rows)} of {planned} attacks, so this is no verdict yet: {said[0].lower()}{said[1:]}"
+
+
+def _verdict(rows: Sequence[Row]) -> str:
     measured = [row for row in rows if row["recovered"] is not None]
     if not measured:
         return "No attack was measured to its end."

@@ -156,7 +156,7 @@ def _carried_out(audit: Audit, bench: Workbench, write: Publish, rows: list[Row]
             status = "stopped"
         if audit.cancelled():
             status = "stopped"
-        return Finished(status, audit.seconds(), _document(audit, record, status, rows, notices))
+        return Finished(status, audit.seconds(), _document(audit, record, status, rows, notices, len(attacks)))
     except LetheError as error:
         return Failed(error.what, error.why, error.remedy, "")
     except Exception as error:  # the boundary: an attack that breaks becomes a card, never a dead audit
@@ -170,12 +170,12 @@ def _told(attack: Attack) -> dict[str, Any]:
     return body
 
 
-def _document(audit: Audit, record: RunRecord, status: str, rows: list[Row], notices: list[str]) -> dict[str, Any]:
+def _document(audit: Audit, record: RunRecord, status: str, rows: list[Row], notices: list[str], planned: int) -> dict[str, Any]:
     """What the audit's summary holds."""
     return finite({
         "audit_id": audit.folder.run_id, "run_id": record.run_id, "status": status, "seconds": round(audit.seconds(), 2),
         "model": record.config.model, "topic": record.config.topic, "method": record.config.method,
-        "config": audit.config.model_dump(mode="json"), "verdict": verdict(rows), "rows": list(rows), "notices": notices,
+        "config": audit.config.model_dump(mode="json"), "verdict": verdict(rows, planned), "rows": list(rows), "notices": notices,
         "code_version": code_version(),
     })
 

@@ -17,7 +17,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from ..errors import BadInput, Stopped
 from ..topics.topic import Question
@@ -60,6 +60,12 @@ class RelearningConfig(AttackConfig):
         if any(not 0 < rate <= 1 for rate in value):
             raise ValueError("every rate must be above 0 and at most 1")
         return value
+
+    @model_validator(mode="after")
+    def _some(self) -> RelearningConfig:
+        if not self.full_rates and not self.lora_rates:
+            raise ValueError("there must be at least one learning rate, with all weights or with LoRA")
+        return self
 
     def attempts(self) -> list[tuple[str, float]]:
         """("full" | "lora", rate), one after another."""

@@ -1,6 +1,7 @@
-"""The state that unlearning left a model in, stated from the numbers: collapsed, over-forgotten, relabelled. Pure numbers.
+"""The state that unlearning left a model in, stated from the numbers: collapsed, over-forgotten, relabelled, or speaking
+gibberish where it forgot. Pure numbers.
 
-What is damaged a little is the verdict's to say; here stand the three states in which the numbers of forgetting mislead.
+What is damaged a little is the verdict's to say; here stand the states in which the numbers of forgetting mislead.
 """
 
 from __future__ import annotations
@@ -11,17 +12,18 @@ from typing import Any
 
 from .text import repetition
 
-COLLAPSED, OVER_FORGOTTEN, RELABELLED = "collapsed", "over-forgotten", "relabelled"
+COLLAPSED, OVER_FORGOTTEN, RELABELLED, GIBBERISH = "collapsed", "over-forgotten", "relabelled", "gibberish"
 
 # Our reading of what is no longer the same model at work
 RUINED_PERPLEXITY = 2.0  # times the original's, on everyday sentences
 RUINED_KEEPING = 0.5  # of what the original knew of all that is to be kept
+MUCH_GIBBERISH = 0.25  # of the answers that were forgotten
 RUINED_SPEECH = 0.2  # more of a text is the same words over again than under the original
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """`name`: collapsed | over-forgotten | relabelled. `text`: what is so, and by which numbers, in plain words."""
+    """`name`: collapsed | over-forgotten | relabelled | gibberish. `text`: what is so, and by which numbers, in plain words."""
 
     name: str
     text: str
@@ -36,13 +38,15 @@ class Change:
 
 
 def conditions(accuracy: Mapping[str, Mapping[str, Any]], perplexity: Change = Change(), repeated: Change = Change(),
-               relabelled: Mapping[str, bool] | None = None) -> list[Condition]:
+               relabelled: Mapping[str, bool] | None = None, gibberish: tuple[int, int] = (0, 0)) -> list[Condition]:
     """Every state that the numbers show, the worst first; none where nothing was measured after.
 
     `accuracy`: by split before, after, n, low, high (the 95 % interval of after), reference and reference_kind, as a summary has
-    them. `repeated`: mean repetition of the answers to what is to be kept. `relabelled`: by split, as measured.
+    them. `repeated`: mean repetition of the answers to what is to be kept. `relabelled`: by split, as measured. `gibberish`: in
+    the place of how many forgotten answers it stands, of how many.
     """
-    return [*_collapsed(accuracy, perplexity, repeated), *_over_forgotten(accuracy), *_relabelled(accuracy, relabelled or {})]
+    return [*_collapsed(accuracy, perplexity, repeated), *_over_forgotten(accuracy), *_relabelled(accuracy, relabelled or {}),
+            *_gibberish(*gibberish)]
 
 
 def repeated(answers_before: Sequence[str], answers_after: Sequence[str]) -> Change:
@@ -87,6 +91,12 @@ def _relabelled(accuracy: Mapping[str, Mapping[str, Any]], measured: Mapping[str
     if splits:
         yield Condition(RELABELLED, f"Relabelled, not removed ({', '.join(splits)}): the answers still tell the options apart, and "
                                     "whoever swaps them back has the knowledge.")
+
+
+def _gibberish(count: int, lost: int) -> Iterator[Condition]:
+    if lost and count >= MUCH_GIBBERISH * lost:
+        yield Condition(GIBBERISH, f"In the place of {count} of {lost} forgotten answers stands gibberish: whoever asks can tell "
+                                   "that something was taken out.")
 
 
 def _percent(share: float) -> str:

@@ -3,7 +3,9 @@
 The kinds and how they are told apart are our reading, kept simple on purpose. The first that fits counts:
 
 right          the expected answer is in it as whole words
-gibberish      nothing, or a word, pair or triple three times in a row, or letters over and over within a word
+gibberish      nothing, or a word, pair or triple three times in a row, or letters over and over within a word; or broken speech: a
+               word of everyday grammar twice in a row, or one word in six that is the one before it again, goes over a pair of
+               words again, or is a stray letter or letters and figures run together that nobody wrote
 refusal        it says that it does not know, or will not say
 plausible      it is, or contains, a near-miss or an option of the question or another answer of the same kind: one that near-misses
                or options link with this one's; where there are none, the answers to questions of the same split and wording
@@ -22,6 +24,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any
 
 from ..topics.topic import Question, Topic
@@ -41,7 +44,9 @@ KINDS = {
 
 TELLING = 0.6  # share of the expected answer's telling words that makes an answer the same in other words
 KNOWN = 0.5  # share of known words below which an answer is gibberish
+BROKEN = 1 / 6  # share of words that is too many to be out of place
 _TIMES = 3  # so often in a row is no speech any more
+_INITIALS = re.compile(r"\b(?:[A-Z]\.\s?)+")
 _STUCK = re.compile(r"([^\W\d_]{1,3})\1{3,}")
 _NOT = r"(?:(?:do|could|would|am)(?: not|nt)|can(?: not|not|t)|will not|wont)"
 _SAY = r"(?:know|say|tell|answer|help|recall|remember|provide|share|discuss|have (?:\w+ )?(?:information|knowledge|access|details))"
@@ -83,7 +88,7 @@ def classify(question: Question, answer: str, plausible: Mapping[str, str], voca
     """One answer by itself. `plausible`: normalised value -> as written."""
     if contains(answer, question.answer):
         return Replacement(RIGHT)
-    if stuck(answer):
+    if stuck(answer) or broken(answer, vocabulary):
         return Replacement(GIBBERISH)
     if refuses(answer):
         return Replacement(REFUSAL)
@@ -123,6 +128,23 @@ def stuck(answer: str) -> bool:
     runs = (words[place : place + size] * _TIMES == words[place : place + size * _TIMES]
             for size in (1, 2, 3) for place in range(len(words) - size * _TIMES + 1))
     return any(runs) or any(_STUCK.search(word) for word in words)
+
+
+def broken(answer: str, vocabulary: Collection[str]) -> bool:
+    """Whether words that stand there may be known, but are not put together as anybody would; see the module's head."""
+    words = normalise(_INITIALS.sub(" ", answer)).split()
+    pairs = list(pairwise(words))
+    if any(first == second and first in _GRAMMAR for first, second in pairs):
+        return True
+    bad = sum(first == second for first, second in pairs) + sum(count - 1 for count in Counter(pairs).values())
+    bad += sum(_stray(word) for word in words if word not in vocabulary)
+    return bad > BROKEN * len(words)
+
+
+def _stray(word: str) -> bool:
+    """A letter that is no word in English or Spanish, or letters and figures run together."""
+    letters = sum(letter.isalpha() for letter in word)
+    return (len(word) == letters == 1 and word not in "aioyeu") or 0 < letters < len(word)
 
 
 def speaks(answer: str, vocabulary: Collection[str]) -> bool:
@@ -209,7 +231,8 @@ def _value(question: Question, answer: str, plausible: Mapping[str, str]) -> str
 
 def _contradicted(answer: str, others: Sequence[str], vocabulary: Collection[str]) -> str | None:
     """The first answer to the same question in other words that says something, and something else."""
-    telling = (other for other in others if not stuck(other) and not refuses(other) and speaks(other, vocabulary))
+    telling = (other for other in others if not stuck(other) and not broken(other, vocabulary) and not refuses(other)
+               and speaks(other, vocabulary))
     return next((other for other in telling if not same_answer(answer, other)), None)
 
 

@@ -86,7 +86,11 @@ def checked(kind: str, owner: str, config: type[BaseModel], settings: dict[str, 
         return config(**settings)
     except ValidationError as error:
         fault = error.errors()[0]
-        name = str(fault["loc"][0]) if fault["loc"] else "settings"
+        if not fault["loc"]:
+            why = str(fault["msg"]).removeprefix("Value error, ")
+            raise BadInput(f"The settings of '{owner}' do not go together.", f"{why[0].upper()}{why[1:]}.", "",
+                           field="settings") from error
+        name = str(fault["loc"][0])
         if fault["type"] == "extra_forbidden":
             known = did_you_mean(name, list(config.model_fields)) if config.model_fields else "It has none."
             raise BadInput(f"The {kind} '{owner}' has no setting '{name}'.", "", known, field=name) from error
