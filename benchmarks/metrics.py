@@ -18,6 +18,7 @@ from unlearn_core.edits.kinds import load_edit
 from unlearn_core.evaluation import examination
 from unlearn_core.evaluation.imprint import load_imprint
 from unlearn_core.evaluation.measure import measure, perplexity
+from unlearn_core.evaluation.references import reference_model
 from unlearn_core.generation import generate
 from unlearn_core.models.loading import LoadedModel, load
 from unlearn_core.models.prompts import encode_answer, encode_prompt
@@ -58,8 +59,10 @@ def plain(loaded: LoadedModel, edit: Edit | None, questions: list[Question]) -> 
     return time.perf_counter() - started
 
 
-def full(loaded: LoadedModel, edit: Edit | None, topic: Topic, questions: list[Question]) -> tuple[float, float, float]:
-    """Seconds of answering and of all metrics but the gradient norm and the unlearning depth; seconds of each of these."""
+def full(loaded: LoadedModel, edit: Edit | None, topic: Topic, questions: list[Question],
+         reference: LoadedModel | None) -> tuple[float, float, float]:
+    """Seconds of answering and of all metrics, those against a reference among them, but the gradient norm and the unlearning
+    depth; seconds of each of these."""
     kept = examination.gradient_norms, examination.drops
     backward, patched = (Stopwatch(function) for function in kept)
     examination.gradient_norms, examination.drops = backward, patched
@@ -70,16 +73,16 @@ def full(loaded: LoadedModel, edit: Edit | None, topic: Topic, questions: list[Q
         found = measure(loaded, topic, edit, questions=questions, known=traced.scores())
         with attached(loaded.model, edit):
             found = replace(found, perplexity=perplexity(loaded, topic.texts))
-        examination.examine(loaded, topic, found, edit, found=traced, imprint=imprint)
+        examination.examine(loaded, topic, found, edit, reference, traced, imprint)
     finally:
         examination.gradient_norms, examination.drops = kept
     return time.perf_counter() - started - backward.seconds - patched.seconds, backward.seconds, patched.seconds
 
 
-def row(name: str, loaded: LoadedModel, edit: Edit | None, topic: Topic, repeats: int) -> list[str]:
+def row(name: str, loaded: LoadedModel, edit: Edit | None, topic: Topic, repeats: int, reference: LoadedModel | None) -> list[str]:
     """One line of the table; the first round warms up and does not count."""
     questions = [question for split in ("forget", *examination.KEPT) for question in topic.scored(split)]
-    rounds = [(plain(loaded, edit, questions), *full(loaded, edit, topic, questions)) for _ in range(repeats + 1)][1:]
+    rounds = [(plain(loaded, edit, questions), *full(loaded, edit, topic, questions, reference)) for _ in range(repeats + 1)][1:]
     base, whole, backward, patched = (median(list(column)) for column in zip(*rounds, strict=True))
     ratio = median([two / one for one, two, *_ in rounds])
     return [name, str(len(questions)), f"{base:.2f}", f"{whole:.2f}", f"{ratio:.2f}", f"{backward:.2f}", f"{patched:.2f}"]
@@ -93,7 +96,9 @@ def main(arguments: list[str] | None = None) -> None:
     loaded = load(str(ROOT / "assets" / "demo_model"), "cpu", "float32")
     topic, before = find_topic(chosen.topic, loaded.folder), load_average()
     edit = load_edit(ROOT / "assets" / "demo_run" / "edit.safetensors")
-    rows = [row("original", loaded, None, topic, chosen.repeats), row("recorded edit", loaded, edit, topic, chosen.repeats)]
+    folder = reference_model(loaded.folder, topic)
+    reference = load(str(folder), "cpu", "float32") if folder is not None else None
+    rows = [row(name, loaded, one, topic, chosen.repeats, reference) for name, one in (("original", None), ("recorded edit", edit))]
     print(markdown(["model", "questions", "two passes, s", "all metrics, s", "ratio", "gradient norm besides, s",
                     "unlearning depth besides, s"], rows))
     print(f"\nMedians of {chosen.repeats}; {threads()}; load average {before:.1f} before.")

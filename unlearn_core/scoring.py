@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from .edits.edit import Edit
 from .errors import Stopped
 from .events import TokenScores
 from .models.loading import LoadedModel
-from .models.passes import apart_logits
+from .models.passes import apart_logits, mask_of
 from .models.prompts import encode_answer, encode_prompt
 from .objectives import kl_of_tokens
 from .topics.topic import Question
@@ -69,14 +69,54 @@ def answer_logprobs(loaded: LoadedModel, pairs: Sequence[Pair], cancelled: Cance
     return _in_batches(loaded, pairs, _score_batch, cancelled, on_batch)
 
 
+class EndStates:
+    """Inside the block, the final hidden states of passes over answers: `found` holds, for those of the `wanted` places, the one at
+    which the answer's end is predicted, (width,), float32 (our reading of a text's final representation)."""
+
+    def __init__(self, loaded: LoadedModel, wanted: Collection[int]) -> None:
+        self._loaded, self._wanted, self._seen = loaded, frozenset(wanted), None
+        self.found: dict[int, Tensor] = {}
+
+    def __enter__(self) -> EndStates:
+        self._handle = self._loaded.model.get_output_embeddings().register_forward_pre_hook(self._see)
+        return self
+
+    def __exit__(self, *ended: object) -> None:
+        self._handle.remove()
+        self._seen = None
+
+    def _see(self, module: torch.nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        self._seen = inputs[0].detach()
+
+    def take(self, places: Sequence[int], pairs: Sequence[Pair]) -> None:
+        """From the pass that was just made over `pairs`, which stand at these places."""
+        if self._wanted.isdisjoint(places):
+            return
+        lengths = [len(answer) for _, answer in pairs]
+        states = _at_answers(self._loaded, self._seen, pairs, lengths)
+        ends = torch.tensor(lengths).cumsum(0) - 1
+        for place, end, length in zip(places, ends.tolist(), lengths, strict=True):
+            if place in self._wanted and length:
+                self.found[place] = states[end].float().cpu()
+
+
 def answer_traces(loaded: LoadedModel, pairs: Sequence[Pair], cancelled: Cancelled = never,
-                  on_batch: OnBatch | None = None) -> list[Trace]:
+                  ends: EndStates | None = None) -> list[Trace]:
     """The same pass with every answer token by itself: what all teacher-forced metrics are made of. Raises Stopped."""
-    return _in_batches(loaded, pairs, _trace_batch, cancelled, on_batch)
+    found: list[Trace] = [Trace((), (), (), (), ())] * len(pairs)
+    for batch in score_batches(loaded, pairs):
+        if cancelled():
+            raise Stopped
+        chosen = [pairs[place] for place in batch]
+        for place, trace in zip(batch, _trace_batch(loaded, chosen), strict=True):
+            found[place] = trace
+        if ends is not None:
+            ends.take(batch, chosen)
+    return found
 
 
 def moved_traces(loaded: LoadedModel, edit: Edit, pairs: Sequence[Pair], plain: Sequence[Pair | None],
-                 cancelled: Cancelled = never) -> list[tuple[Trace, float | None]]:
+                 cancelled: Cancelled = never, ends: EndStates | None = None) -> list[tuple[Trace, float | None]]:
     """The traces of the model with `edit` on, each with its answer's divergence from the original's: mean over its tokens of
     KL(original || model), in nats. `plain`: each pair as the original reads it, None where its divergence is not wanted.
 
@@ -90,6 +130,8 @@ def moved_traces(loaded: LoadedModel, edit: Edit, pairs: Sequence[Pair], plain: 
         lengths, compared = [len(answer) for _, answer in asked], [place for place in batch if plain[place] is not None]
         with attached(loaded.model, edit):
             after = _logprobs(loaded, asked)
+        if ends is not None:
+            ends.take(batch, asked)
         moved = dict.fromkeys(batch)
         if compared:
             before = _logprobs(loaded, [plain[place] for place in compared])
@@ -209,13 +251,27 @@ def _traces(logprobs: Tensor, pairs: Sequence[Pair]) -> list[Trace]:
 def answer_logits(loaded: LoadedModel, pairs: Sequence[Pair], lengths: list[int]) -> Tensor:
     """(answer tokens of all rows, vocabulary)."""
     if loaded.reads_apart:
-        logits, masks = apart_logits(loaded, [prompt for prompt, _ in pairs], [answer for _, answer in pairs])
-        return logits[masks.written]
-    ids = pad_right([[*prompt, *answer][:-1] for prompt, answer in pairs], 0, loaded.device)
-    first = min(len(prompt) for prompt, answer in pairs if answer) - 1
+        logits = apart_logits(loaded, [prompt for prompt, _ in pairs], [answer for _, answer in pairs])[0]
+    else:
+        ids = pad_right([[*prompt, *answer][:-1] for prompt, answer in pairs], 0, loaded.device)
+        logits = _logits(loaded, ids, _first(pairs))
+    return _at_answers(loaded, logits, pairs, lengths)
+
+
+def _first(pairs: Sequence[Pair]) -> int:
+    """The first position of a padded batch that predicts a token of an answer."""
+    return min(len(prompt) for prompt, answer in pairs if answer) - 1
+
+
+def _at_answers(loaded: LoadedModel, values: Tensor, pairs: Sequence[Pair], lengths: list[int]) -> Tensor:
+    """Of (rows, last positions of a batch, any) values the rows that predict answer tokens, (answer tokens of all rows, any)."""
+    if loaded.reads_apart:
+        return values[mask_of([answer for _, answer in pairs], values.device)]
+    width = max(len(prompt) + len(answer) for prompt, answer in pairs) - 1
+    shift = width - values.shape[1]
     rows = torch.arange(len(pairs)).repeat_interleave(torch.tensor(lengths))
-    places = torch.cat([torch.arange(len(answer)) + len(prompt) - 1 - first for prompt, answer in pairs])
-    return _logits(loaded, ids, first)[rows.to(loaded.device), places.to(loaded.device)]
+    places = torch.cat([torch.arange(len(answer)) + len(prompt) - 1 - shift for prompt, answer in pairs])
+    return values[rows.to(values.device), places.to(values.device)]
 
 
 def _collect(logprob: Tensor, greedy: list[int], target: list[int], lengths: list[int]) -> list[AnswerScore]:

@@ -22,9 +22,8 @@ from unlearn_core.evaluation.gradients import gradient_norms
 from unlearn_core.evaluation.measure import measure
 from unlearn_core.generation import generate
 from unlearn_core.models.loading import LoadedModel, linears, load, weights_hash
-from unlearn_core.models.passes import last_states
 from unlearn_core.models.prompts import encode_answer, encode_prompt
-from unlearn_core.scoring import answer_logprobs, answer_traces
+from unlearn_core.scoring import EndStates, answer_logprobs, answer_traces
 from unlearn_core.topics.topic import Topic
 from unlearn_core.training import continuations, encode_rows, extraction_likelihood, without_ends
 
@@ -129,13 +128,17 @@ def test_gradient_norms_are_those_of_each_row_alone(tiny: LoadedModel, tiny_topi
     assert [gradient_norms(tiny, [pair])[0] for pair in pairs] == pytest.approx(found, rel=1e-4)
 
 
-def test_last_states_are_those_of_the_last_token(tiny: LoadedModel, tiny_topic: Topic) -> None:
-    pairs = pairs_of(tiny, tiny_topic)[:6]
-    found = last_states(tiny, *zip(*pairs, strict=True))
-    for (prompt, answer), state in zip(pairs, found, strict=True):
+def test_end_states_are_those_that_predict_an_answers_end(tiny: LoadedModel, tiny_topic: Topic) -> None:
+    """Of the wanted rows only, from the same pass as the traces, whatever else is in their batch."""
+    pairs = pairs_of(tiny, tiny_topic)
+    with EndStates(tiny, [0, 3, 5]) as ends:
+        assert answer_traces(tiny, pairs, ends=ends) == answer_traces(tiny, pairs)
+    assert ends.found.keys() == {0, 3, 5}
+    for place, state in ends.found.items():
+        prompt, answer = pairs[place]
         with torch.no_grad():
             wanted = tiny.model(input_ids=torch.tensor([[*prompt, *answer]]), output_hidden_states=True).hidden_states[-1]
-        assert torch.allclose(state, wanted[0, -1].float(), atol=1e-4)
+        assert torch.allclose(state, wanted[0, -2].float(), atol=1e-4)
 
 
 @pytest.mark.parametrize("which", ["taught", "tiny", "hurt"])

@@ -9,13 +9,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import exp, fsum
 
+import torch
+from torch import Tensor
+
 from ..batching import Cancelled, never
 from ..edits.attach import attached
 from ..edits.edit import Edit, Turn
 from ..models.loading import LoadedModel
-from ..models.passes import last_states
 from ..models.prompts import encode_answer, encode_prompt
-from ..scoring import AnswerScore, Trace, answer_traces, moved_traces
+from ..scoring import AnswerScore, EndStates, Pair, Trace, answer_traces, moved_traces
 from ..topics.topic import Question, Topic
 from ..training import continuations, encode_rows, without_ends
 from . import depth, likelihood, membership, memorisation, text
@@ -62,10 +64,12 @@ ABOUT: dict[str, About] = {
 @dataclass(frozen=True)
 class Pass:
     """What one teacher-forced pass found, by prompt and answer: expected answers and other plausible ones. `moved`: how far each
-    kept answer is from the original's (mean KL a token, nats); empty for the original itself."""
+    kept answer is from the original's (mean KL a token, nats); empty for the original itself. `ends`: the final hidden state of
+    expected forget answers and of what the membership attacks set against them (see scoring.EndStates)."""
 
     traces: dict[tuple[str, str], Trace]
     moved: dict[tuple[str, str], float] = field(default_factory=dict)
+    ends: dict[tuple[str, str], Tensor] = field(default_factory=dict)
 
     def rows(self, questions: Sequence[Question]) -> list[Trace]:
         """Of the expected answers."""
@@ -95,12 +99,20 @@ def read(loaded: LoadedModel, topic: Topic, edit: Edit | None = None, cancelled:
                                for answer in (question.answer, *question.near_misses, question.reworded) if answer))
     pairs = [(encode_prompt(loaded.tokenizer, prompt, turns), encode_answer(loaded.tokenizer, answer))
              for prompt, answer in asked]
+    wanted = {(q.prompt, answer) for q in topic.scored("forget") for answer in (q.answer, *q.near_misses[:1])}
+    with EndStates(loaded, [place for place, one in enumerate(asked) if one in wanted]) as ends:
+        found = _traced(loaded, topic, asked, pairs, edit, ends, cancelled, splits)
+    return replace(found, ends={asked[place]: state for place, state in ends.found.items()})
+
+
+def _traced(loaded: LoadedModel, topic: Topic, asked: Sequence[tuple[str, str]], pairs: Sequence[Pair], edit: Edit | None,
+            ends: EndStates, cancelled: Cancelled, splits: Sequence[str]) -> Pass:
     if edit is None:
-        return Pass(dict(zip(asked, answer_traces(loaded, pairs, cancelled), strict=True)))
+        return Pass(dict(zip(asked, answer_traces(loaded, pairs, cancelled, ends), strict=True)))
     kept = {(question.prompt, question.answer) for split in KEPT if split in splits for question in topic.scored(split)}
     plain = [(encode_prompt(loaded.tokenizer, one[0]), pair[1]) if one in kept else None
              for one, pair in zip(asked, pairs, strict=True)]
-    found = dict(zip(asked, moved_traces(loaded, edit, pairs, plain, cancelled), strict=True))
+    found = dict(zip(asked, moved_traces(loaded, edit, pairs, plain, cancelled, ends), strict=True))
     return Pass({pair: trace for pair, (trace, _) in found.items()}, {pair: found[pair][1] for pair in asked if pair in kept})
 
 
@@ -162,7 +174,7 @@ def _reference_free(loaded: LoadedModel, topic: Topic, found: Pass, measurement:
         else unmeasured("The topic brings no running text."),
         "repetition": text.repetition(texts),
     }
-    return scores | _membership(forget, found) | _inside(loaded, forget, edit, cancelled)
+    return scores | _membership(forget, found) | _inside(loaded, forget, found, edit, cancelled)
 
 
 def _membership(forget: Sequence[Question], found: Pass) -> dict[str, Metric]:
@@ -190,7 +202,8 @@ def _rated(attacks: Mapping[str, membership.Attack | None], reason: str = NO_OTH
         f"{name}_tpr": attack.tpr if attack else none for name, attack in attacks.items()}
 
 
-def _inside(loaded: LoadedModel, forget: Sequence[Question], edit: Edit | None, cancelled: Cancelled) -> dict[str, Metric]:
+def _inside(loaded: LoadedModel, forget: Sequence[Question], found: Pass, edit: Edit | None,
+            cancelled: Cancelled) -> dict[str, Metric]:
     """The attacks that look into the model, with the edit attached: by the gradient's norm and by the last hidden state."""
     known = [question for question in forget if question.near_misses]
     reason = NO_OTHERS if not known else COMBINED if edit is not None and edit.combines_rows else None
@@ -200,7 +213,7 @@ def _inside(loaded: LoadedModel, forget: Sequence[Question], edit: Edit | None, 
     pairs = [[(row.ids[:row.start], row.ids[row.start:]) for row in encode_rows(loaded, side, turns=_turns(edit))]
              for side in (known, wrong)]
     norms = (membership.gradnorm_scores(gradient_norms(loaded, side, cancelled)) for side in pairs)
-    states = (last_states(loaded, *zip(*side, strict=True)).cpu().numpy() for side in pairs)
+    states = (torch.stack([found.ends[question.prompt, question.answer] for question in side]).numpy() for side in (known, wrong))
     return _rated({"mia_gradnorm": membership.attack(*norms), "mia_classifier": membership.classifier(*states)})
 
 

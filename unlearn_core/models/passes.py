@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..batching import by_length, pad_right
+from ..batching import pad_right
 from .loading import LoadedModel
 
 # What looks at the prompt: the encoder, and the decoder's keys and values of it (T5's and BART's names)
@@ -73,34 +73,3 @@ def read_texts(
     announce(Masks(mask))
     ids = pad_right(texts, 0, loaded.device)
     loaded.model(input_ids=ids, attention_mask=mask.long(), use_cache=False, **loaded.few_logits(1))
-
-
-@torch.inference_mode()
-def last_states(loaded: LoadedModel, prompts: Sequence[Sequence[int]], answers: Sequence[Sequence[int]],
-                batch_tokens: int = 4096) -> Tensor:
-    """The last layer's hidden state at the last token of each answer: (texts, width), float32, in the order given."""
-    found: list[Tensor | None] = [None] * len(prompts)
-    texts = [[*prompt, *answer] for prompt, answer in zip(prompts, answers, strict=True)]
-    for batch in by_length([len(text) for text in texts], 256, batch_tokens):
-        if loaded.reads_apart:
-            states = _decoder_states(loaded, [prompts[place] for place in batch], [answers[place] for place in batch])
-            ends = [len(answers[place]) - 1 for place in batch]
-        else:
-            rows = [texts[place] for place in batch]
-            states = loaded.model(input_ids=pad_right(rows, 0, loaded.device), attention_mask=mask_of(rows, loaded.device).long(),
-                                  use_cache=False, output_hidden_states=True, **loaded.few_logits(1)).hidden_states[-1]
-            ends = [len(row) - 1 for row in rows]
-        for place, state, end in zip(batch, states, ends, strict=True):
-            found[place] = state[end].float()
-    return torch.stack(found) if found else torch.zeros(0, 0)
-
-
-def _decoder_states(loaded: LoadedModel, prompts: Sequence[Sequence[int]], answers: Sequence[Sequence[int]]) -> Tensor:
-    start = loaded.model.config.decoder_start_token_id
-    return loaded.model(
-        input_ids=pad_right(prompts, 0, loaded.device),
-        attention_mask=mask_of(prompts, loaded.device).long(),
-        decoder_input_ids=pad_right([[start, *answer][: len(answer)] for answer in answers], 0, loaded.device),
-        use_cache=False,
-        output_hidden_states=True,
-    ).decoder_hidden_states[-1]
