@@ -1,7 +1,9 @@
-// What the page does by itself in the browser: the keyboard, copying, and the sidebar on a phone. Knows no run.
+// What the page does by itself in the browser: the keyboard, copying, explanations in sight, and the sidebar on a phone. Knows no
+// run.
 (() => {
   "use strict";
   const NARROW = 768; // CSS pixels
+  const BESIDE = 20; // CSS pixels by which an explanation may be wider than what it stands in
   const MODES = { 1: "heat", 2: "words", 3: "plain" };
   const HELP = [["Enter", "ask both models"], ["Esc", "stop the answers"], ["1 2 3", "Heat, Words, Plain"],
                 ["J K", "next and previous question"], ["/", "go to the question, or the search"], ["?", "this list"]];
@@ -91,6 +93,22 @@
       help();
     }
   });
+
+  // An explanation that would leave the window, or go behind the sidebar, is moved into it; to the other side of its mark where
+  // there is no room above or below.
+  function inSight(event) {
+    const mark = event.target.closest?.(".lt-info");
+    const text = mark?.querySelector(".lt-info-text");
+    if (!text) return;
+    text.style.translate = "";
+    const [box, at, around] = [text, mark, mark.closest("main") || document.body].map((node) => node.getBoundingClientRect());
+    const within = (least, wished, most) => Math.max(least, Math.min(wished, most));
+    const away = box.top < 0 ? at.bottom + 8 - box.top : box.bottom > innerHeight ? at.top - 8 - box.bottom : 0;
+    const x = within(around.left - BESIDE - box.left, 0, around.right + BESIDE - box.right);
+    text.style.translate = `${x}px ${within(-box.top, away, innerHeight - box.bottom)}px`;
+  }
+  document.addEventListener("pointerover", inSight);
+  document.addEventListener("focusin", inSight);
 
   // An open sidebar would cover a phone's whole screen. It cannot be closed before the page has come alive.
   const tidy = setInterval(() => {

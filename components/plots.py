@@ -8,6 +8,7 @@ ten times as much, and the accuracy plot is drawn anew at every measurement.
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Any
 
 import plotly.graph_objects as go
@@ -19,6 +20,8 @@ from .view import RunView
 
 HEIGHT = 320
 MOST_TICKS = 16  # whole numbers along an axis
+NAMED = (0.28, 10)  # what the name of the floor may take, air included: a share of a phone's axis, and points of accuracy
+ON_IT = 0.5  # points by which a curve may leave the line of the floor and still lie on it, rather than on its name
 DEEPEST = 1e-4  # singular values are shown down to this share of the largest
 FONT = "Source Sans Pro, ui-sans-serif, system-ui, sans-serif"
 _LINES = {
@@ -39,14 +42,16 @@ def accuracy_figure(view: RunView) -> go.Figure:
     """
     splits = [split for split in _LINES if any(item.split == split for item in view.live)]
     traces = [_curve(split, [*_start(view, split), *(item for item in view.live if item.split == split)]) for split in splits]
-    floor = view.before.get("forget")
-    shapes, notes = _floor(floor) if floor is not None and floor.reference is not None and splits else ([], [])
     # an explicit range: with `uirevision` a figure that once had one would keep it when the next leaves it open
     across: dict[str, Any] = {"range": [0, 1.04 * max((item.step for item in view.live), default=1) or 1]}
     if not splits:
         across = {"range": [0, 1], "showticklabels": False}
-        notes = [*notes, note("The first measurements come with training.")]
-    layout = frame(axis("Optimiser step", **across), axis("Right answers, %", range=[-4, 104],
+    floor, bottom, shapes = view.before.get("forget"), -4.0, []
+    notes = [] if splits else [note("The first measurements come with training.")]
+    if floor is not None and floor.reference is not None and splits:
+        shapes, notes, lowest = _floor(floor, traces, across["range"][1])
+        bottom = min(bottom, lowest)
+    layout = frame(axis("Optimiser step", **across), axis("Right answers, %", range=[bottom, 104],
                      tickvals=[0, 25, 50, 75, 100]), shapes=shapes, annotations=notes, meta={"points": len(view.live)})
     return go.Figure({"data": traces, "layout": layout})
 
@@ -141,14 +146,34 @@ def note(text: str, **more: Any) -> dict[str, Any]:
             "font": {"color": PLOT_GREY, "size": 14}} | more
 
 
-def _floor(floor: Measured) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """The line of the floor and its name."""
-    y = 100 * (floor.reference or 0.0)
+def _floor(floor: Measured, traces: list[Trace], steps: float) -> tuple[list[dict[str, Any]], list[dict[str, Any]], float]:
+    """The line of the floor, its name at the end and on the side of it where fewest curves run, and how far down that reaches."""
+    y, (wide, high) = 100 * (floor.reference or 0.0), NAMED
     line = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": y, "y1": y,
             "line": {"color": PLOT_GREY, "dash": "dot", "width": 1}}
-    name = "chance" if floor.reference_kind == "chance" else "never saw it"
-    return [line], [note(name, x=0, y=y, yref="y", xanchor="left", yanchor="bottom",
-                          font={"color": PLOT_GREY, "size": 12})]
+
+    def lain_on(x: int, above: bool) -> int:
+        left, low = steps * (1 - wide) * x, y + ON_IT if above else y - ON_IT - high
+        return sum(_runs_through(trace, left, left + steps * wide, low, low + high) for trace in traces)
+
+    x, above = min(((x, above) for above in (True, False) for x in (0, 1)), key=lambda place: lain_on(*place))
+    name = note("chance" if floor.reference_kind == "chance" else "never saw it", x=x, y=y, yref="y",
+                xanchor=("left", "right")[x], yanchor="bottom" if above else "top", yshift=3 if above else -3,
+                font={"color": PLOT_GREY, "size": 12})
+    return [line], [name], y if above else y - high
+
+
+def _runs_through(trace: Trace, left: float, right: float, low: float, high: float) -> bool:
+    """Whether a curve, whose x grow, comes into that rectangle."""
+    points = list(zip(trace["x"], trace["y"], strict=True))
+    for (x0, y0), (x1, y1) in pairwise([*points[:1], *points]):
+        if x1 < left or x0 > right:
+            continue
+        slope = (y1 - y0) / (x1 - x0) if x1 > x0 else 0.0
+        ends = (y0 + slope * max(0.0, left - x0), y1 - slope * max(0.0, x1 - right))
+        if min(ends) <= high and max(ends) >= low:
+            return True
+    return False
 
 
 def _log_scale(least: float, most: float) -> dict[str, Any]:

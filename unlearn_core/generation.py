@@ -18,6 +18,7 @@ from torch import Tensor
 
 from .batching import Cancelled, OnBatch, by_length, never, pad_left, pad_right
 from .edits.attach import Attachment
+from .edits.decoding import cache_field
 from .edits.edit import Edit
 from .errors import BadInput, Stopped
 from .models.loading import LoadedModel
@@ -149,6 +150,11 @@ def check_length(loaded: LoadedModel, tokens: int) -> None:
                        field="question")
 
 
+def _cache_argument(model: torch.nn.Module) -> str:
+    """The name under which the model's forward takes its cache: `cache` since transformers 5.24, `past_key_values` before."""
+    return "cache" if "cache" in inspect.signature(model.forward).parameters else "past_key_values"
+
+
 class _Steps:
     """A batch's key-value cache: `forward` gives the next logits (rows, vocabulary), `append` the chosen tokens."""
 
@@ -161,6 +167,7 @@ class _Steps:
         self._positions = (mask.cumsum(1) - 1).clamp_min(0) if "position_ids" in accepted else None
         self._extra: dict[str, Any] = loaded.few_logits(1)
         self._cache: Any = None
+        self._cache_argument = _cache_argument(loaded.model)
 
     @torch.inference_mode()
     def forward(self) -> Tensor:
@@ -169,8 +176,8 @@ class _Steps:
             options["position_ids"] = self._positions
         if self._mask is not None:
             options["attention_mask"] = self._mask
-        output = self._model(input_ids=self._ids, past_key_values=self._cache, use_cache=True, **options)
-        self._cache = output.past_key_values
+        output = self._model(input_ids=self._ids, use_cache=True, **{self._cache_argument: self._cache}, **options)
+        self._cache = getattr(output, cache_field(output))
         return output.logits[:, -1]
 
     @torch.inference_mode()
@@ -204,14 +211,15 @@ class _ApartSteps:
         self._ids = torch.tensor([[start, *tokens] for tokens in begun], device=loaded.device)
         self._read: Any = None
         self._cache: Any = None
+        self._cache_argument = _cache_argument(loaded.model)
 
     @torch.inference_mode()
     def forward(self) -> Tensor:
         if self._read is None:
             self._read = self._model.get_encoder()(input_ids=self._source, attention_mask=self._mask)
         output = self._model(encoder_outputs=self._read, attention_mask=self._mask, decoder_input_ids=self._ids,
-                             past_key_values=self._cache, use_cache=True)
-        self._cache = output.past_key_values
+                             use_cache=True, **{self._cache_argument: self._cache})
+        self._cache = getattr(output, cache_field(output))
         return output.logits[:, -1]
 
     def append(self, tokens: Tensor) -> None:

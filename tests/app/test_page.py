@@ -20,6 +20,20 @@ WATCH = """() => {
         {subtree: true, childList: true, characterData: true});
 }"""
 
+# Where the text of a mark is, and whether it is shown within the window, beside the sidebar.
+LOOK = """(mark) => {
+    const text = mark.querySelector('.lt-info-text'), box = text.getBoundingClientRect();
+    const left = Math.max(0, document.querySelector('.sidebar').getBoundingClientRect().right);
+    return {words: text.textContent, box: box.toJSON(), within: getComputedStyle(text).visibility === 'visible' && box.width > 0
+        && left <= box.left && box.right <= document.documentElement.clientWidth && 0 <= box.top && box.bottom <= innerHeight};
+}"""
+# The same of all marks on the tab in sight, each focused at that edge of the window.
+FOCUS_EACH = f"""(block) => [...document.querySelectorAll('.lt-info')].filter((mark) => mark.offsetParent).map((mark) => {{
+    mark.scrollIntoView({{block, behavior: 'instant'}});
+    mark.focus();
+    return ({LOOK})(mark);
+}})"""
+
 
 def test_first_open_shows_the_recorded_run(scripted, visit):
     page = visit(scripted.url)
@@ -242,6 +256,26 @@ def test_all_metrics_are_measured_when_asked_for_and_stay_with_their_run(scripte
     finished(page)
     expect(page.locator("#metrics-words")).to_contain_text("measured when asked for")
     expect(page.locator("#metrics .metric")).to_have_count(0)
+
+
+def test_explanations_stay_within_the_window(scripted, visit):
+    page = visit(scripted.url, width=1400)
+    run_id = start(page)
+    finished(page)
+    page.locator("#measure-metrics").click()
+    expect(page.locator("#metrics .metric").first).to_be_visible()
+    phone = visit(f"{scripted.url}/?__theme=dark&run={run_id}", width=390, height=844)
+    expect(phone.locator("#metrics .metric").first).to_be_visible()
+    for window in (page, phone):
+        focused = [text for edge in ("start", "end") for text in window.evaluate(FOCUS_EACH, edge)]
+        assert len(focused) > 60
+        assert not [text for text in focused if not text["within"]]
+        for place in ("#cards .lt-card", "#metrics .metric"):
+            for column in range(4):
+                mark = window.locator(place).nth(column).locator(".lt-info").first
+                mark.hover()
+                expect(mark.locator(".lt-info-text")).to_be_visible()
+                assert mark.evaluate(LOOK)["within"]
 
 
 def test_another_strength_is_not_taken_for_the_saved_result(scripted, visit):

@@ -41,6 +41,25 @@ def test_the_curve_starts_at_what_the_original_knows(view):
         assert list(curve.x[1:]) == [item.step for item in view.live if item.split == split]
 
 
+@pytest.mark.parametrize(("floor", "curve", "end", "side"), [
+    (2, [100, 75, 50, 25, 4], "left", "bottom"),  # down slowly, to the floor
+    (2, [100, 4, 4, 4, 4], "left", "top"),  # down at once, and close above it to the end
+    (2, [100, 2, 2, 2, 2], "right", "bottom"),  # upon it to the end
+    (2, [100, 0, 0, 0, 0], "right", "bottom"),  # down at once, and below it
+    (25, [100, 30, 30, 60, 60], "right", "bottom"),
+    (25, [100, 30, 30, 30, 30], "left", "top"),
+    (25, [100, 90, 50, 20, 20], "left", "bottom"),
+])
+def test_the_name_of_the_floor_is_where_the_curve_is_not(view, floor, curve, end, side):
+    live = [replace(view.before["forget"], stage="during", step=10 * place, accuracy=share / 100)
+            for place, share in enumerate(curve)]
+    before = {"forget": replace(view.before["forget"], reference=floor / 100)}
+    figure = plots.accuracy_figure(replace(view, before=before, live=live))
+    (name,), (least, most) = figure.layout.annotations, figure.layout.yaxis.range
+    assert (name.text, name.y, name.xanchor, name.x, name.yanchor) == ("never saw it", floor, end, float(end == "right"), side)
+    assert least <= (floor if side == "bottom" else floor - 10) and most == 104 and least <= -4
+
+
 def test_spectrum_traces(view):
     figure = plots.spectrum_figure(view, 2, "mlp.down_proj")
     assert [trace.name for trace in figure.data] == ["Original weights", "Left in place", "Subtracted", "Task matrix"]
