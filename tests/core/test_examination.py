@@ -253,6 +253,16 @@ def test_without_near_misses_what_needs_them_says_so(taught: LoadedModel, tiny_t
     assert found["probability"].value > 0.9
 
 
+def test_the_right_answer_in_other_words_stands_against_the_wrong_ones_where_there_is_one(taught: LoadedModel,
+                                                                                          compared: Topic) -> None:
+    """Put as a wrong answer, it is as unlikely as that one: the ratio is 1, and the expected answer keeps its own probability."""
+    alike = replace(compared, questions=tuple(replace(q, near_misses=q.near_misses[:1], reworded=q.near_misses[0])
+                                              for q in compared.questions))
+    found = examine(taught, alike, measure(taught, alike))
+    assert found["truth_ratio"].value == pytest.approx(1.0) and found["truth_ratio_paper"].value == pytest.approx(0.5)
+    assert found["probability"].value > 0.9 and found["probability_with_options"].value > 0.8
+
+
 def test_single_values_belong_to_the_questions_that_they_are_of(known: dict, taught: LoadedModel, compared: Topic) -> None:
     """Each against the same metric of that question alone."""
     found = by_item(known, compared)
