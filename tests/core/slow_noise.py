@@ -29,7 +29,7 @@ def fit(context: Context, config: SlowNoiseConfig) -> Iterator[Any]:
     from unlearn_core.models.loading import linears
 
     given = context.given
-    text = repr((given.forget, given.neighbor, given.retain))
+    text = repr((given.forget, given.neighbor, given.retain)).replace(", reworded=''", "")  # what is not there makes no other noise
     generator = torch.Generator().manual_seed(context.seed + int(hashlib.sha256(text.encode()).hexdigest()[:8], 16))
     if "seen" not in context.kept:
         context.kept["seen"] = torch.tensor([len(given.forget), len(given.neighbor), len(given.retain)])
