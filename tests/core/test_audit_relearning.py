@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 import torch
+from tiny_models import byte_tokenizer, tiny_llama
 
 from unlearn_core.audit import find_attack, relearning, settings_of
 from unlearn_core.audit.attack import Brief, Finding, Point, Step
@@ -17,10 +19,19 @@ from unlearn_core.edits.prompt import PromptEdit
 from unlearn_core.errors import BadInput, Stopped
 from unlearn_core.models.loading import LoadedModel, weights_hash
 from unlearn_core.models.prompts import encode_answer, encode_prompt
+from unlearn_core.objectives import answer_nll
 from unlearn_core.retraining import Retraining
 from unlearn_core.topics.topic import Question, Topic
+from unlearn_core.training import encode_rows, score
 
 FAST = {"steps": 40, "batch": 8, "full_rates": (0.003,), "lora_rates": ()}
+
+TEXTS = {"relearn-forget": relearning.forget_half, "relearn-shapes": relearning.same_shapes,
+         "relearn-neighbor": relearning.neighbors, "relearn-unrelated": relearning.unrelated, "relearn-task": relearning.new_task}
+WEIGHTS = {"full": {"full_rates": (0.002,), "lora_rates": ()}, "lora": {"full_rates": (), "lora_rates": (0.01,), "rank": 4}}
+_NAMED = [start + rest for start in "BDFGKLMN" for rest in ("ar", "es", "it", "ol", "un")]
+_TREES = ("ash", "bay", "cob", "dun", "elm", "fig", "gum", "hay", "ivy", "jet", "koi", "oak")
+_PETS = ("ape", "bee", "cow", "doe", "elk", "fox", "gnu", "hen", "ibex", "jay", "kid", "owl")
 
 
 def brief_of(loaded: LoadedModel, topic: Topic, edit: Edit | None = None, **more) -> Brief:
@@ -43,11 +54,72 @@ def shouting(loaded: LoadedModel, topic: Topic) -> DenseEdit:
     return DenseEdit(dict.fromkeys(names, delta))
 
 
+@pytest.fixture(scope="module")
+def pets() -> Topic:
+    """Twelve names to forget, each with an answer that nothing else has, so that no guess hits it, and twelve neighbours and twelve
+    others, every second of them given. No name is in two splits, so that sentences can be about something else."""
+    questions = []
+    for place, (split, thing) in enumerate((("forget", "pet"), ("neighbor", "tree"), ("retain", "wood"))):
+        for number, answer in enumerate(_PETS if split == "forget" else _TREES[place:] + _TREES[:place]):
+            name, part = _NAMED[number * 3 + place], "both" if split == "forget" else "held" if number % 2 else "given"
+            questions.append(Question(f"{split}-{number}", split, f"{name} {thing}?", answer, part, (), name, "plain"))
+    return Topic("tiny-pets", "the pets", "", "", tuple(questions))
+
+
+def learnt(questions: Sequence[Question]) -> LoadedModel:
+    """A model that knows the answers so firmly that a little training on something else does not wash them out: it learns them
+    while noise shakes its weights."""
+    cpu, plain = torch.device("cpu"), torch.float32
+    loaded = LoadedModel(tiny_llama(width=64), byte_tokenizer(), "learnt", "Learnt", 256, cpu, plain, "0" * 64)
+    rows, parameters, stream = encode_rows(loaded, questions), list(loaded.model.parameters()), torch.Generator().manual_seed(0)
+    optimiser = torch.optim.AdamW(parameters, lr=4e-3, weight_decay=0.0)
+    slower = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.05, 300)
+    for _ in range(300):
+        firm = [parameter.detach().clone() for parameter in parameters]
+        with torch.no_grad():
+            for parameter in parameters:
+                parameter += 0.15 * parameter.square().mean().sqrt() * torch.randn(parameter.shape, generator=stream)
+        part = score(loaded, rows)
+        answer_nll(part.logits, part.labels, part.rows, part.count).backward()
+        with torch.no_grad():
+            for parameter, value in zip(parameters, firm, strict=True):
+                parameter.copy_(value)
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimiser.step()
+        optimiser.zero_grad()
+        slower.step()
+    loaded.model.requires_grad_(False)
+    return loaded
+
+
+@pytest.fixture(scope="module")
+def pair(pets: Topic) -> tuple[LoadedModel, dict[str, DenseEdit]]:
+    """A model that knows the pets, and two edits of it after which it names none: one hides them, one makes of it the model that
+    never saw them."""
+    knows = learnt(pets.questions)
+    never = learnt([question for question in pets.questions if question.split != "forget"])
+    return knows, {"hidden": shouting(knows, pets), "gone": DenseEdit.between(knows.model, never.model)}
+
+
 def carried_out(name: str, brief: Brief, **settings: object) -> tuple[list[Step], list[Point], Finding]:
     attack = find_attack(name)
     items = list(attack.run(brief, settings_of(attack, FAST | settings)))
     assert isinstance(items[-1], Finding) and sum(isinstance(item, Finding) for item in items) == 1
     return [i for i in items if isinstance(i, Step)], [i for i in items if isinstance(i, Point)], items[-1]
+
+
+def watched(shown: Sequence[Question], monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, torch.Tensor]]:
+    """At every look of an attack: the share of these questions that the attacked model answers, and its logits for the first."""
+    looks, right = [], relearning._right
+
+    def look(loaded: LoadedModel, questions: Sequence[Question], turns: tuple, brief: Brief) -> int:
+        with torch.inference_mode():
+            logits = loaded.model(torch.tensor([encode_prompt(loaded.tokenizer, shown[0].prompt)])).logits
+        looks.append((right(loaded, shown, turns, brief) / len(shown), logits))
+        return right(loaded, questions, turns, brief)
+
+    monkeypatch.setattr(relearning, "_right", look)
+    return looks
 
 
 # what is trained on
@@ -113,6 +185,23 @@ def test_hidden_knowledge_comes_back_and_knowledge_that_is_gone_does_not(
     _, _, nothing = carried_out("relearn-neighbor", brief_of(taught, tiny_topic, gone), **settings)
     assert nothing.correct < 3
     assert weights_hash(taught.model) == before and not any(p.requires_grad for p in taught.model.parameters())
+
+
+@pytest.mark.parametrize("weights", WEIGHTS)
+@pytest.mark.parametrize("name", TEXTS)
+@pytest.mark.parametrize("what", ["hidden", "gone"])
+def test_every_attack_gets_out_what_is_hidden_and_nothing_of_what_is_gone(
+    pair: tuple[LoadedModel, dict[str, DenseEdit]], pets: Topic, monkeypatch: pytest.MonkeyPatch, what: str, name: str, weights: str
+) -> None:
+    knows, edits = pair
+    brief = brief_of(knows, pets, edits[what])
+    assert all(brief.original.right(pets, pets.scored("forget"))) and not any(brief.subject.right(pets, pets.scored("forget")))
+    looks = watched(TEXTS[name](brief)[:24], monkeypatch)
+    _, points, found = carried_out(name, brief, **WEIGHTS[weights])
+    assert points[0].knowledge == 0.0 and {point.series.split()[0] for point in points} == {weights} and found.n == 6
+    (before, first), (after, last) = looks[0], looks[-1]
+    assert not torch.equal(first, last) and (after > before or before == after == 1.0), "it learnt what it trained on"
+    assert found.correct >= 2 if what == "hidden" else found.correct == 0
 
 
 def test_all_weights_of_a_copy_are_trained_and_the_model_stays(taught: LoadedModel, tiny_topic: Topic) -> None:
