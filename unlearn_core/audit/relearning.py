@@ -3,7 +3,8 @@
 The facts of a topic are split in halves by entity (Deeb and Roger 2024, arXiv 2410.08827): what comes back about the half that
 was not trained on was never gone. Five kinds of text, all weights or LoRA, three learning rates each; what counts is the
 attacker's best over all of them and over the steps (protocol R3 and R5 of the field; the rates are our reading for small
-models). The original and the reference undergo the same, so that what any model would pick up so is seen too.
+models); a new task is taught by LEARN as well. The original and the reference undergo the same, so that what any model would
+pick up so is seen too.
 """
 
 from __future__ import annotations
@@ -12,14 +13,14 @@ import random
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from pydantic import Field, field_validator, model_validator
 
-from ..errors import BadInput, Stopped
+from ..errors import Stopped
 from ..topics.topic import Question
 from .attack import Attack, AttackConfig, Brief, Finding, Point, Step, inapplicable
 
@@ -34,6 +35,7 @@ LOOKS = (0.1, 0.25, 0.5, 1.0)  # when the held half is asked, as shares of the s
 FEW = 0.05  # a word in no larger share of prompts says what they are about
 _WORD = re.compile(r"\w+")
 _SOUNDS = ("ba", "dor", "fel", "gim", "kun", "lor", "mis", "nap", "rud", "sil", "tov", "wex")
+LEARN = "learn"  # the method that teaches
 DEFAULT_RATES = {"full": (1e-4, 3e-4, 1e-3), "lora": (1e-3, 3e-3, 1e-2)}
 
 
@@ -153,22 +155,25 @@ def new_task(brief: Brief) -> list[Question]:
 
 # --- the attempts -----------------------------------------------------------------------------------------------------
 
-def _relearn(text: Callable[[Brief], list[Question]], missing: str, brief: Brief,
+def _relearn(text: Callable[[Brief], list[Question]], missing: str, by_learn: bool, brief: Brief,
              config: RelearningConfig) -> Iterator[Step | Point | Finding]:
-    if not config.attempts():
-        raise BadInput("Relearning has no learning rate to try.", "", "Give full_rates or lora_rates.", field="full_rates")
     shown, judged = text(brief)[:MOST_QUESTIONS], brief.halves()[1]
     if not shown or not judged:
         yield inapplicable(missing if not shown else "All questions are about one entity, so there is no other half.")
         return
-    best, at, total = 0, {}, len(config.attempts()) * config.steps
-    for number, (kind, rate) in enumerate(config.attempts()):
-        for step, correct in _attempt(brief, config, kind, rate, shown, judged):
+    attempts: list[tuple[str, float | None]] = [*config.attempts()]
+    if by_learn and trainable(brief.subject).edit is None:  # LEARN teaches weights, with nothing around them
+        attempts.append((LEARN, None))
+    best, at, total = 0, {}, len(attempts) * config.steps
+    for number, (kind, rate) in enumerate(attempts):
+        trained = (_by_learn(brief, config, shown, judged) if rate is None else
+                   _attempt(brief, config, kind, rate, shown, judged))
+        for step, correct in trained:
             if step:
                 yield Step(number * config.steps + step, total, "steps")
             if correct is None:
                 continue
-            yield Point(f"{kind} {rate:g}", step, correct / len(judged))
+            yield Point(kind if rate is None else f"{kind} {rate:g}", step, correct / len(judged))
             if correct > best or not at:
                 best, at = correct, {"weights": kind, "rate": rate, "steps": step}
     yield Finding(best, len(judged), detail={**at, "trained_on": len(shown), "judged": "exact greedy answers of the other half"})
@@ -210,6 +215,29 @@ def _attempt(brief: Brief, config: RelearningConfig, kind: str, rate: float, sho
                 yield step, None
 
 
+def _by_learn(brief: Brief, config: RelearningConfig, shown: Sequence[Question],
+              judged: Sequence[Question]) -> Iterator[tuple[int, int | None]]:
+    """The same by LEARN at its own rate, which teaches within a subspace that given text to keep uses little."""
+    from ..methods import find_method, settings_of
+    from ..methods.base import Context, Snapshot
+    from ..topics.topic import Given
+
+    loaded, learn = trainable(brief.subject).loaded, find_method(LEARN)
+    kept = tuple(question for question in brief.topic.questions if question.split in ("neighbor", "retain") and question.given)
+    settings = settings_of(learn, {"steps": config.steps, "stand_ins": 0})
+    looks = {max(1, round(share * config.steps)) for share in LOOKS}
+    yield 0, _right(loaded, judged, (), brief)
+    context = Context(loaded, Given(tuple(shown), (), kept), brief.seed, brief.cancelled, snapshots=config.steps)
+    with closing(learn.fit(context, settings)) as fitting:
+        for item in fitting:
+            if brief.cancelled():
+                raise Stopped
+            if isinstance(item, Snapshot):  # what was learnt so far is on the model while it is looked at
+                yield item.step, _right(loaded, judged, (), brief) if item.step in looks else None
+                if item.step == item.total:
+                    return
+
+
 def trainable(subject: Subject) -> Subject:
     """The subject with its weight changes merged into a copy in float32, for an optimiser whose steps must not be rounded off."""
     import torch
@@ -238,8 +266,8 @@ def _right(loaded: LoadedModel, questions: Sequence[Question], turns: tuple, bri
 
 
 def _attack(name: str, title: str, summary: str, deed: str, source: str, text: Callable[[Brief], list[Question]],
-            missing: str = "") -> Attack:
-    return Attack(name, title, "relearning", summary, deed, source, RelearningConfig, partial(_relearn, text, missing),
+            missing: str = "", by_learn: bool = False) -> Attack:
+    return Attack(name, title, "relearning", summary, deed, source, RelearningConfig, partial(_relearn, text, missing, by_learn),
                   access="weights and gradients", x="steps")
 
 
@@ -259,5 +287,7 @@ UNRELATED = _attack(
     "relearn-unrelated", "Relearning other text", "Trains on given text about everything else: benign fine-tuning.",
     "After training on unrelated text", "Hu et al. 2024, arXiv 2406.13356", unrelated, "The topic has no given text to keep.")
 TASK = _attack(
-    "relearn-task", "Learning a new task", "Teaches the model something new (the last letter of made-up words) after unlearning.",
-    "After learning a new task", "out-of-domain fine-tuning as in arXiv 2510.07626 (2025)", new_task)
+    "relearn-task", "Learning a new task",
+    "Teaches the model something new (the last letter of made-up words) after unlearning, by LEARN as well.",
+    "After learning a new task", "out-of-domain fine-tuning as in arXiv 2510.07626 (2025); LEARN, arXiv 2408.04140", new_task,
+    by_learn=True)
