@@ -42,9 +42,9 @@ def build_html(offer: Offer, doing: Doing, seconds: float, running: bool, stoppi
         said = failed_html(doing.end)
     elif isinstance(doing.end, Finished) and doing.end.status == "stopped":
         said = f'<div class="lt lt-notice" role="status">The training was stopped. {STAGES}</div>'
-    elif isinstance(doing.end, Finished) and not offer.buildable:
-        said = (f'<div class="lt lt-notice" role="status">The model that never saw {escape(offer.title)} is at hand now: ask again '
-                "and it answers beside both. Audits and metrics take it in from the next time on.</div>")
+    elif isinstance(doing.end, Finished):  # perhaps of another topic than the open run's
+        said = ('<div class="lt lt-notice" role="status">That model is at hand now: ask again, and in runs on its topic it answers '
+                "beside both. Audits and metrics take it in from the next time on.</div>")
     return said + _offer(offer)
 
 

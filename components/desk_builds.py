@@ -76,12 +76,11 @@ class BuildsDesk:
 
     # --- following ----------------------------------------------------------------------------------------------------
 
-    def arrive(self, seat: Seat) -> Drawn:
+    def arrive(self, seat: Seat) -> None:
         """A page was opened or reloaded: what is being trained is followed."""
         build_id = self.runner.building()
         if build_id and build_id != seat.build.name:
             seat.build.open(build_id)
-        return {}
 
     def watch(self, seat: Seat, picked: dict[str, Any]) -> Drawn:
         """The offer on a card was taken up: look at what it names."""

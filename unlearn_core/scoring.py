@@ -66,7 +66,7 @@ def answer_logprobs(loaded: LoadedModel, pairs: Sequence[Pair], cancelled: Cance
     Padding is on the right, where a causal model cannot see it, so it needs no mask. Logits are computed only at
     positions that predict an answer token. An empty answer scores 0. Raises Stopped on `cancelled()`.
     """
-    return _in_batches(loaded, pairs, _score_batch, cancelled, on_batch)
+    return _in_batches(loaded, pairs, lambda places: _score_batch(loaded, [pairs[place] for place in places]), cancelled, on_batch)
 
 
 class EndStates:
@@ -103,16 +103,14 @@ class EndStates:
 def answer_traces(loaded: LoadedModel, pairs: Sequence[Pair], cancelled: Cancelled = never,
                   ends: EndStates | None = None) -> list[Trace]:
     """The same pass with every answer token by itself: what all teacher-forced metrics are made of. Raises Stopped."""
-    found: list[Trace] = [Trace((), (), (), (), ())] * len(pairs)
-    for batch in score_batches(loaded, pairs):
-        if cancelled():
-            raise Stopped
-        chosen = [pairs[place] for place in batch]
-        for place, trace in zip(batch, _trace_batch(loaded, chosen), strict=True):
-            found[place] = trace
+    def read(places: Sequence[int]) -> list[Trace]:
+        chosen = [pairs[place] for place in places]
+        found = _trace_batch(loaded, chosen)
         if ends is not None:
-            ends.take(batch, chosen)
-    return found
+            ends.take(places, chosen)
+        return found
+
+    return _in_batches(loaded, pairs, read, cancelled)
 
 
 def moved_traces(loaded: LoadedModel, edit: Edit, pairs: Sequence[Pair], plain: Sequence[Pair | None],
@@ -122,37 +120,33 @@ def moved_traces(loaded: LoadedModel, edit: Edit, pairs: Sequence[Pair], plain: 
 
     The same forward pass serves both; the original needs one of its own for the pairs that are to be compared.
     """
-    found: list[tuple[Trace, float | None]] = [None] * len(pairs)
-    for batch in score_batches(loaded, pairs):
-        if cancelled():
-            raise Stopped
-        asked = [pairs[place] for place in batch]
-        lengths, compared = [len(answer) for _, answer in asked], [place for place in batch if plain[place] is not None]
+    def read(places: Sequence[int]) -> list[tuple[Trace, float | None]]:
+        asked, compared = [pairs[place] for place in places], [place for place in places if plain[place] is not None]
         with attached(loaded.model, edit):
             after = _logprobs(loaded, asked)
         if ends is not None:
-            ends.take(batch, asked)
-        moved = dict.fromkeys(batch)
+            ends.take(places, asked)
+        moved: dict[int, float | None] = dict.fromkeys(places)
         if compared:
             before = _logprobs(loaded, [plain[place] for place in compared])
-            parts = dict(zip(batch, after.split(lengths), strict=True))
+            parts = dict(zip(places, after.split([len(answer) for _, answer in asked]), strict=True))
             each = kl_of_tokens(before, torch.cat([parts[place] for place in compared]))
             means = (part.mean() for part in each.split([len(pairs[place][1]) for place in compared]))
             moved |= zip(compared, torch.stack(list(means)).tolist(), strict=True)
-        for place, trace in zip(batch, _traces(after, asked), strict=True):
-            found[place] = trace, moved[place]
-    return found
+        return list(zip(_traces(after, asked), moved.values(), strict=True))
+
+    return _in_batches(loaded, pairs, read, cancelled)
 
 
-def _in_batches(loaded: LoadedModel, pairs: Sequence[Pair], score: Callable[[LoadedModel, Sequence[Pair]], list],
-                cancelled: Cancelled, on_batch: OnBatch | None) -> list:
-    """What `score` makes of each pair, in the order given."""
+def _in_batches(loaded: LoadedModel, pairs: Sequence[Pair], score: Callable[[Sequence[int]], list], cancelled: Cancelled,
+                on_batch: OnBatch | None = None) -> list:
+    """What `score` makes of the pairs at some places, for all of them in the order given."""
     scores: list = [None] * len(pairs)
     done = 0
     for batch in score_batches(loaded, pairs):
         if cancelled():
             raise Stopped
-        for index, found in zip(batch, score(loaded, [pairs[i] for i in batch]), strict=True):
+        for index, found in zip(batch, score(batch), strict=True):
             scores[index] = found
         done += len(batch)
         if on_batch is not None:

@@ -39,5 +39,7 @@ def test_what_came_of_it() -> None:
     assert "was stopped" in build_html(MISSING, doing(TRAIN, Finished("stopped", 3.0, {})), 3.0, False, False)
     done = build_html(Offer("it", False, None), doing(TRAIN, Finished("done", 3.0, {})), 3.0, False, False)
     assert "is at hand now" in done and "button" not in done
+    other = build_html(MISSING, doing(TRAIN, Finished("done", 3.0, {})), 3.0, False, False)  # a run on another topic is open
+    assert "is at hand now" in other and "No model that never saw the &lt;Vale&gt; books" in other
     broken = build_html(MISSING, doing(TRAIN, Failed("It <broke>.", "So.", "", "")), 3.0, False, False)
     assert "It &lt;broke&gt;." in broken and "Train it" in broken

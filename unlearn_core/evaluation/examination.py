@@ -170,8 +170,8 @@ def _reference_free(loaded: LoadedModel, topic: Topic, found: Pass, measurement:
         "extraction_likelihood": memorisation.extraction_likelihood(
             *continuations(loaded, without_ends(loaded, encode_rows(loaded, forget, turns=turns)),
                            [trace.greedy for trace in rows], cancelled), N_GRAM),
-        "perplexity": Metric(measurement.perplexity, tuple(map(exp, measurement.text_nlls))) if measurement.perplexity is not None
-        else unmeasured("The topic brings no running text."),
+        "perplexity": unmeasured("The topic brings no running text.") if measurement.perplexity is None else
+        Metric(measurement.perplexity, tuple(exp(min(700.0, nll)) for nll in measurement.text_nlls)),
         "repetition": text.repetition(texts),
     }
     return scores | _membership(forget, found) | _inside(loaded, forget, found, edit, cancelled)
