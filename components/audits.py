@@ -10,7 +10,7 @@ import gradio as gr
 from .audit_plot import HEIGHT, LIVE_HEIGHT
 from .audit_words import FAMILY, RECOVERED
 from .live_plot import LivePlot
-from .picker import Picker
+from .picker import KeptPicker, Picker
 from .steady import Steady
 
 SORTS = [("By family", FAMILY), ("Most recovered first", RECOVERED)]
@@ -24,7 +24,7 @@ class Audits:
 
     messages: Picker
     head: gr.HTML
-    build: Picker
+    build: KeptPicker
     actions: Picker
     now: gr.HTML
     live_words: gr.HTML
@@ -60,7 +60,7 @@ def by_family(attacks: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
 def build_audits(attacks: list[dict[str, Any]]) -> Audits:
     """`attacks`: all that there are, as the catalogue has them."""
     parts: dict[str, Any] = {"head": gr.HTML("", elem_id="audit-head"), "messages": Picker("", elem_id="audit-messages")}
-    parts["build"] = Picker("", elem_id="audit-build", elem_classes="build")
+    parts["build"] = KeptPicker("", elem_id="audit-build", elem_classes="build")
     parts |= _request(attacks)
     with gr.Column(elem_id="audit-going"):
         parts["now"] = gr.HTML("", elem_id="audit-now")

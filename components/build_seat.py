@@ -17,6 +17,7 @@ class BuildSeat(SeriesSeat):
     doing: Doing = field(default_factory=Doing)
     since: float = 0.0  # time.monotonic() at its start
     running: bool = False
+    pictures: int = 0  # how often it was drawn
 
     def reset(self) -> None:
         self.doing, self.running = Doing(), False

@@ -9,7 +9,7 @@ import gradio as gr
 from .ask import Ask, build_ask
 from .live_plot import LivePlot
 from .metrics import EMPTY, OF, RUN, words_html
-from .picker import Picker
+from .picker import KeptPicker
 
 MODES = [("Heat", "heat"), ("Words", "words"), ("Plain", "plain")]
 
@@ -23,7 +23,7 @@ class Compare:
     dial_words: gr.HTML
     measure_all: gr.Button
     ask: Ask
-    build: Picker
+    build: KeptPicker
     mode: gr.Radio
     pairs: gr.HTML
     more: gr.Button
@@ -45,7 +45,7 @@ def build_compare(first: dict[str, str | None]) -> Compare:
         dial_words = gr.HTML("", elem_id="dial-words")
         measure_all = gr.Button("Measure all", size="sm", visible=False, elem_id="measure-all", min_width=120, scale=0)
     ask = build_ask(first["chips"] or "")
-    build = Picker("", elem_id="ask-build", elem_classes="build")
+    build = KeptPicker("", elem_id="ask-build", elem_classes="build")
     with gr.Row(elem_id="pairs-head"):
         gr.HTML("<h2>Answer pairs</h2>", min_width=180)
         mode = gr.Radio(MODES, value="heat", show_label=False, container=False, elem_id="mode",

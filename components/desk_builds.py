@@ -17,6 +17,7 @@ from .build_words import Offer, build_html
 from .desk import Desk, card
 from .desk_audits import AuditsDesk
 from .follower import seconds_since
+from .picker import numbered
 from .screen import Drawn
 from .seats import Seat
 from .sequence_now import Doing, fold
@@ -124,4 +125,6 @@ class BuildsDesk:
         here = seat.build
         with here.lock:
             seconds = max(0.0, time.monotonic() - here.since) if here.since else 0.0
-            return here.changed({"build": build_html(here.offer, here.doing, seconds, here.running, here.stopping)})
+            drawn = here.changed({"build": build_html(here.offer, here.doing, seconds, here.running, here.stopping)})
+            here.pictures += bool(drawn)
+            return {name: numbered(html, here.pictures) for name, html in drawn.items()}
