@@ -27,9 +27,11 @@ def second_moments(
     rows: Sequence[Asked],
     cancelled: Callable[[], bool] = lambda: False,
     batch_tokens: int = 4096,
+    starts: Sequence[int] | None = None,
 ) -> dict[str, Tensor]:
     """G = mean of x x^T over all tokens of `rows` (prompts and answers), for the input x of every linear map: name -> (in, in),
-    float32.
+    float32. `starts`: the first token of each row that counts; on an encoder-decoder, which reads prompts and answers apart,
+    all of them do.
 
     Maps that read the same tensor (query, key and value; gate and up) share one matrix. Without rows every matrix is zero.
     Stops early, with what it has, when cancelled.
@@ -39,8 +41,16 @@ def second_moments(
             if cancelled():
                 break
             chosen = [rows[place] for place in batch]
+            if starts is not None and not loaded.reads_apart:
+                moments.count_only(_tails([len(row.ids) for row in chosen], [starts[at] for at in batch], loaded.device))
             read_texts(loaded, [row.ids[: row.start] for row in chosen], [row.ids[row.start :] for row in chosen])
     return moments.means()
+
+
+def _tails(lengths: Sequence[int], starts: Sequence[int], device: torch.device) -> Tensor:
+    """True from each row's start up to its length, (rows, longest)."""
+    at = torch.arange(max(lengths), device=device)
+    return (at >= torch.tensor(starts, device=device)[:, None]) & (at < torch.tensor(lengths, device=device)[:, None])
 
 
 class InputMoments:
@@ -57,6 +67,7 @@ class InputMoments:
         self.count = 0  # tokens so far, of prompts and answers
         self._counts: dict[str, int] = {}
         self._masks: Masks | None = None
+        self._only: Tensor | None = None
         self._last: tuple[Tensor, str] | None = None
         self._handles: list = []
 
@@ -70,6 +81,10 @@ class InputMoments:
             handle.remove()
         self._last = None
 
+    def count_only(self, places: Tensor) -> None:
+        """Of the next pass of a model with one text only the tokens count where `places` (rows, tokens) is true."""
+        self._only = places
+
     def means(self) -> dict[str, Tensor]:
         """name -> mean outer product (in, in), float32; maps that share an input share the tensor. Zero before any pass."""
         if not self.count:
@@ -82,8 +97,9 @@ class InputMoments:
 
     def _begin(self, model: nn.Module, inputs: tuple, named: dict) -> None:
         written = named.get("decoder_attention_mask")
-        self._masks = Masks(named["attention_mask"].bool(), None if written is None else written.bool())
-        self._last = None
+        read = named["attention_mask"].bool()
+        self._masks = Masks(read if self._only is None else read & self._only, None if written is None else written.bool())
+        self._last = self._only = None
         self.count += self._masks.count()
 
     def _hook(self, name: str) -> Callable:

@@ -50,6 +50,26 @@ def test_padding_adds_nothing(tiny: LoadedModel) -> None:
     assert_same(second_moments(tiny, ROWS), by_hand(tiny, IDS))
 
 
+def test_only_what_stands_behind_a_rows_start_counts(tiny: LoadedModel) -> None:
+    starts = [6, 1, 4]
+    with torch.no_grad(), listening(tiny) as heard:
+        for ids in IDS:
+            tiny.model(input_ids=torch.tensor([ids]))
+    found = second_moments(tiny, ROWS, starts=starts)
+    for name, inputs in heard.items():
+        x = np.concatenate([part[start:] for part, start in zip(inputs, starts, strict=True)])
+        np.testing.assert_allclose(found[name].numpy(), x.T @ x / len(x), rtol=1e-4, atol=1e-5 * np.abs(x.T @ x).max() / len(x))
+
+
+def test_what_counts_is_said_for_one_pass_alone(tiny: LoadedModel) -> None:
+    with InputMoments(tiny.model) as moments, torch.no_grad():
+        moments.count_only(torch.tensor([[False, False, True, True]]))
+        tiny.model(input_ids=torch.tensor([IDS[1]]), attention_mask=torch.ones(1, 4))
+        assert moments.count == 2
+        tiny.model(input_ids=torch.tensor([IDS[1]]), attention_mask=torch.ones(1, 4))
+        assert moments.count == 6
+
+
 def test_scoring_inside_the_block_gathers_the_same(tiny: LoadedModel) -> None:
     with InputMoments(tiny.model) as moments:
         reference_logprobs(tiny, ROWS, batch=2)

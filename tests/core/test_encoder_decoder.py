@@ -56,6 +56,12 @@ def by_transformers(loaded: LoadedModel, row: Row) -> float:
     return float(loaded.model(input_ids=torch.tensor([row.ids[: row.start]]), labels=labels).loss) * labels.shape[1]
 
 
+def test_where_a_rows_start_is_changes_no_moment_of_what_is_read_apart(t5: LoadedModel) -> None:
+    rows = rows_of(t5)
+    plain, told = second_moments(t5, rows), second_moments(t5, rows, starts=[row.start - 1 for row in rows])
+    assert all(torch.equal(plain[name], told[name]) for name in plain)
+
+
 def test_it_says_what_it_is(t5: LoadedModel) -> None:
     assert t5.reads_apart and t5.layers == 2
     assert encode_prompt(t5.tokenizer, "Is it?")[-1] == t5.tokenizer.eos_token_id

@@ -40,6 +40,7 @@ NAMES = list(METHODS)
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {name: (name, {}) for name in NAMES}
 VARIANTS["unlearn, literal"] = ("unlearn", {"reading": "literal"})
 VARIANTS |= {f"unlearn, {kind}": ("unlearn", {"subspace": kind}) for kind in ("hard", "identified", "random")}
+VARIANTS["unlearn, answers"] = ("unlearn", {"where": "answers", "near": 2})
 VARIANTS["unlearn, groups"] = ("unlearn", {"groups": 3})
 # What a method does not do by its nature, so that it is not asked to
 DESTROYS = {"gradient-ascent"}  # nothing holds what is kept
@@ -133,6 +134,20 @@ def finite(edit: Edit) -> bool:
 
 
 # what it does
+
+
+def test_directions_of_forced_choices_are_found_in_all_of_their_text(taught: LoadedModel, tiny_topic: Topic) -> None:
+    """Their answers are the same whatever is asked, so that where they are given says nothing; open ones differ."""
+    asked = tuple(replace(question, options=(question.answer, "none")) for question in tiny_topic.questions)
+    choices = replace(tiny_topic, questions=asked)
+    for topic, alike in ((choices, True), (tiny_topic, False)):
+        texts, answers = (
+            next(item for item in find_method("unlearn").fit(
+                Context(taught, topic.given(), 0), settings_of(find_method("unlearn"), {"steps": 6, "where": where})
+            ) if isinstance(item, Edit))
+            for where in ("texts", "answers")
+        )
+        assert same(texts, answers) == alike
 
 
 @pytest.mark.parametrize("variant", sorted(set(VARIANTS) - DESTROYS - FORGETS_NOTHING - UNSELECTIVE - TEACH))

@@ -23,6 +23,7 @@ from unlearn_core.subspace import (
 from unlearn_core.subspace.contrast import (
     contrastive_directions,
     leading_directions,
+    mixed,
     of_unit_moment,
     random_directions,
     undamped,
@@ -217,6 +218,13 @@ def test_directions_of_unit_moment_keep_their_way() -> None:
     both = forget / forget.diagonal().mean() + kept / kept.diagonal().mean() + eps * torch.eye(5)
     np.testing.assert_allclose((found @ both @ found.T).diagonal().numpy(), np.ones(3))
     np.testing.assert_allclose(torch.nn.functional.cosine_similarity(found, rows).numpy(), np.ones(3))
+
+
+def test_mixed_moments_weigh_both_texts_alike_whatever_their_size() -> None:
+    first, second = torch.diag(torch.tensor([4.0, 0.0])), torch.diag(torch.tensor([0.0, 100.0]))
+    assert torch.allclose(mixed(first, second, 0.25), torch.diag(torch.tensor([3.0, 1.0])))
+    assert torch.equal(mixed(first, second, 0.0), first)
+    assert torch.equal(mixed(first, torch.zeros(2, 2), 0.5), first)
 
 
 def test_undamped_directions_give_back_what_damping_took() -> None:

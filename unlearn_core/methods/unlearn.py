@@ -14,6 +14,11 @@ forget questions with other words around their names (`reworded`) reach further 
 neighbours with the word that marks the forget set (`marked`), which take that word out of the subspace. By default there are
 none of either.
 
+Most tokens of a question are its wording, and so are most of the directions found in all of its text. With `where=answers` the
+moments of open questions are taken from the last token before the answer on, where what is asked has been understood and other
+wordings and languages meet (a forced choice answers the same whatever is asked, and is read whole); half of G is then taken there
+too. Its price are neighbours that differ from the forget set by names alone; `near` gives these more stand-ins.
+
 Such a change is thin: one habit of not answering, which whoever trains on a few of the facts unlearns for all of them. With
 `groups` the forget set is split by entity and every part gets directions of its own, the other parts among what it keeps; then
 all of them are trained on together. It takes more steps and costs little of what is near; benchmarks/AUDITS.md says how much
@@ -42,6 +47,8 @@ if TYPE_CHECKING:
     from ..training import Change, Plan, Row, Scored
 
 FORGET_ROWS, RETAIN_ROWS = 12, 36  # a step: many steps on few forget rows cost neighbours less than few steps on many
+NEAR_SEED = 77  # so that the further copies of neighbours are others
+ANSWERED = 0.5  # share of what kept text uses that is read off where its answers are given, as that of open forget questions is
 GIVEN_TURNS = 3  # how often a given forget question is drawn for each of its copies
 REWORDED = 0.5  # share of tokens exchanged in the last copy of a forget question, in the others evenly less
 CHOICE_COPIES, CHOICE_SHARE = 3, 0.5  # scrambled copies of forced choices, which stand for those not given
@@ -73,6 +80,7 @@ class UnlearnConfig(MethodConfig):
         le=20,
         description="Altered copies of every kept question, with other names or words, for those not given; 0 for none",
     )
+    near: int = Field(0, ge=0, le=20, description="Altered copies of every given neighbour beyond these")
     reworded: int = Field(
         0,
         ge=0,
@@ -106,6 +114,11 @@ class UnlearnConfig(MethodConfig):
     rate: float = Field(0.03, gt=0, le=1.0, description="Learning rate")
     decay: float = Field(
         2.5, ge=0.0, le=50.0, description="How fast what no answer asks for fades from the change; 0 for not at all"
+    )
+    where: Literal["texts", "answers"] = Field(
+        "texts",
+        description="Find directions in all of the given text, or for open questions only where the answers are given: "
+        "reaches other wordings and languages, costs neighbours that share names",
     )
     reading: Literal["soft", "literal"] = Field(
         "soft", description="Soft discrimination, or train, SVD, Gram-Schmidt, subtract"
@@ -159,8 +172,10 @@ def _fit_soft(context: Context, config: UnlearnConfig) -> Iterator[Any]:
     plain = near + far
     yield Stage("statistics")
     kept_rows = plain + kept_copies(loaded, plain, asked, config.stand_ins, context.seed)
+    kept_rows += kept_copies(loaded, near, asked, config.near, context.seed + NEAR_SEED)
     kept_rows += marked_copies(loaded, near, far, asked, config.marked, context.seed)
     original, kept = _originals(context, kept_rows, asked if config.groups > 1 else [], config)
+    kept = _where_answered(context, config, kept, plain)
     if context.cancelled():
         return
     yield Stage("identify")
@@ -191,10 +206,13 @@ class _Scene:
     kept: dict[str, Tensor]
 
     def moments(self, places: Sequence[int]) -> dict[str, Tensor]:
-        """What the forget questions at these places use."""
+        """What the forget questions at these places use: open ones where they are answered (see UnlearnConfig.where)."""
         from ..activations import second_moments
 
-        return second_moments(self.context.loaded, [self.asked[place] for place in places], self.context.cancelled)
+        rows, forget = [self.asked[place] for place in places], self.context.given.forget
+        starts = [0 if forget[place].options else self.asked[place].start - 1 for place in places]
+        answered = starts if self.config.where == "answers" else None
+        return second_moments(self.context.loaded, rows, self.context.cancelled, starts=answered)
 
     def beside(self, part: Sequence[int]) -> tuple[list[Row], Callable[[Sequence[int]], Tensor] | None, dict[str, Tensor]]:
         """What a part of the forget set keeps: the kept rows and, as often as a kept question with its stand-ins, the other parts;
@@ -222,7 +240,7 @@ class _Scene:
 
 def _at_once(scene: _Scene) -> Iterator[Any]:
     """One set of directions for all of the forget set. Returns the edit."""
-    own = scene.context.statistics("forget", lambda: scene.moments(range(len(scene.asked))))
+    own = scene.context.statistics(f"forget-{scene.config.where}", lambda: scene.moments(range(len(scene.asked))))
     change, losses = _change(scene, own, scene.kept), _Losses(scene.original, scene.config)
     forget = scene.forget_rows(scene.context.given.forget)
     yield from _train(scene, change, _plan(scene.config, scene.config.steps), forget, scene.kept_rows, losses)
@@ -300,12 +318,32 @@ def _originals(
         with moments if not behind else nullcontext():
             original = reference_logprobs(context.loaded, rows + behind, context.cancelled)
     kept = context.statistics(
-        f"kept-{config.stand_ins}-{config.marked}-{context.seed}",
+        f"kept-{config.stand_ins}-{config.near}-{config.marked}-{context.seed}",
         lambda: moments.means()
         if moments.count
         else second_moments(context.loaded, rows, context.cancelled),
     )
     return original, kept
+
+
+def _where_answered(
+    context: Context, config: UnlearnConfig, kept: dict[str, Tensor], plain: list[Row]
+) -> dict[str, Tensor]:
+    """What kept text uses and, where directions are found where answers are given, what it uses there: half of it in the
+    measure in which the forget questions are open."""
+    from ..activations import second_moments
+    from ..subspace.contrast import mixed
+
+    forget, loaded = context.given.forget, context.loaded
+    share = ANSWERED * sum(not question.options for question in forget) / max(1, len(forget))
+    if config.where == "texts" or not share or loaded.reads_apart:
+        return kept
+    starts = [row.start - 1 for row in plain]
+    there = context.statistics(
+        "kept-answers", lambda: second_moments(loaded, plain, context.cancelled, starts=starts)
+    )
+    found = {id(moment): mixed(moment, there[name], share) for name, moment in kept.items()}
+    return {name: found[id(moment)] for name, moment in kept.items()}
 
 
 def _forget_stand_ins(context: Context, forget: list[Row], kept: list[Row], copies: int) -> list[Row]:

@@ -51,6 +51,13 @@ def of_unit_moment(directions: Tensor, forget: Tensor, kept: Tensor, eps: float)
     return (rows / moments.sqrt()[:, None]).to(forget.dtype)
 
 
+def mixed(first: Tensor, second: Tensor, share: float) -> Tensor:
+    """Second moments (in, in) of which a `share` is the second's, brought to the first's mean diagonal: what either text uses
+    counts, whichever has the larger numbers. The first where one of them is zero."""
+    scales = [float(G.diagonal().mean()) for G in (first, second)]
+    return (1 - share) * first + share * scales[0] / scales[1] * second if min(scales) > 0 else first
+
+
 def undamped(directions: Tensor, kept: Tensor, eps: float) -> Tensor:
     """What the directions (k, in) were before discrimination: (G + eps I) v, each scaled to the length of its v."""
     raw = directions.to(kept.dtype) @ _normalised(kept) + eps * directions
