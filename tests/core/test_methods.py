@@ -136,18 +136,30 @@ def finite(edit: Edit) -> bool:
 # what it does
 
 
+def first_edit(loaded: LoadedModel, topic: Topic, where: str) -> Edit:
+    """Of a short run of UNLEARN, before anything is made smaller."""
+    settings = settings_of(find_method("unlearn"), {"steps": 6, "where": where})
+    return next(item for item in find_method("unlearn").fit(Context(loaded, topic.given(), 0), settings) if isinstance(item, Edit))
+
+
+def test_where_no_names_mark_the_forget_set_directions_are_found_where_answers_are_given(
+    taught: LoadedModel, tiny_topic: Topic
+) -> None:
+    """A task has no words of its own: here its questions are made of the very words of those to keep."""
+    keep = [question for question in tiny_topic.questions if question.split != "forget"]
+    near = [question for question in keep if question.split == "neighbor" and question.given]
+    forget = [replace(question, split="forget", id=f"f-{question.id}", part="both") for question in near]
+    task = replace(tiny_topic, questions=(*keep, *forget))
+    found = {where: first_edit(taught, task, where) for where in ("auto", "answers", "texts")}
+    assert same(found["auto"], found["answers"]) and not same(found["auto"], found["texts"])
+    assert same(first_edit(taught, tiny_topic, "auto"), first_edit(taught, tiny_topic, "texts"))
+
+
 def test_directions_of_forced_choices_are_found_in_all_of_their_text(taught: LoadedModel, tiny_topic: Topic) -> None:
     """Their answers are the same whatever is asked, so that where they are given says nothing; open ones differ."""
     asked = tuple(replace(question, options=(question.answer, "none")) for question in tiny_topic.questions)
-    choices = replace(tiny_topic, questions=asked)
-    for topic, alike in ((choices, True), (tiny_topic, False)):
-        texts, answers = (
-            next(item for item in find_method("unlearn").fit(
-                Context(taught, topic.given(), 0), settings_of(find_method("unlearn"), {"steps": 6, "where": where})
-            ) if isinstance(item, Edit))
-            for where in ("texts", "answers")
-        )
-        assert same(texts, answers) == alike
+    for topic, alike in ((replace(tiny_topic, questions=asked), True), (tiny_topic, False)):
+        assert same(first_edit(taught, topic, "texts"), first_edit(taught, topic, "answers")) == alike
 
 
 @pytest.mark.parametrize("variant", sorted(set(VARIANTS) - DESTROYS - FORGETS_NOTHING - UNSELECTIVE - TEACH))

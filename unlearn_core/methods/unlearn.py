@@ -17,7 +17,8 @@ none of either.
 Most tokens of a question are its wording, and so are most of the directions found in all of its text. With `where=answers` the
 moments of open questions are taken from the last token before the answer on, where what is asked has been understood and other
 wordings and languages meet (a forced choice answers the same whatever is asked, and is read whole); half of G is then taken there
-too. Its price are neighbours that differ from the forget set by names alone; `near` gives these more stand-ins.
+too. Its price are neighbours that differ from the forget set by names alone; `near` gives these more stand-ins. So by default
+it is done where given forget questions have no names of their own: a task, such as sums, is what is asked, and nothing else.
 
 Such a change is thin: one habit of not answering, which whoever trains on a few of the facts unlearns for all of them. With
 `groups` the forget set is split by entity and every part gets directions of its own, the other parts among what it keeps; then
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
 
 FORGET_ROWS, RETAIN_ROWS = 12, 36  # a step: many steps on few forget rows cost neighbours less than few steps on many
 NEAR_SEED = 77  # so that the further copies of neighbours are others
-ANSWERED = 0.5  # share of what kept text uses that is read off where its answers are given, as that of open forget questions is
+ANSWERED = 0.5  # share of what kept text uses that is then read off where its answers are given
 GIVEN_TURNS = 3  # how often a given forget question is drawn for each of its copies
 REWORDED = 0.5  # share of tokens exchanged in the last copy of a forget question, in the others evenly less
 CHOICE_COPIES, CHOICE_SHARE = 3, 0.5  # scrambled copies of forced choices, which stand for those not given
@@ -115,10 +116,10 @@ class UnlearnConfig(MethodConfig):
     decay: float = Field(
         2.5, ge=0.0, le=50.0, description="How fast what no answer asks for fades from the change; 0 for not at all"
     )
-    where: Literal["texts", "answers"] = Field(
-        "texts",
-        description="Find directions in all of the given text, or for open questions only where the answers are given: "
-        "reaches other wordings and languages, costs neighbours that share names",
+    where: Literal["auto", "texts", "answers"] = Field(
+        "auto",
+        description="Find the directions of open questions in all of their text, or where their answers are given, which reaches "
+        "more wordings and costs neighbours told apart by names; auto: there, if no names mark the forget set",
     )
     reading: Literal["soft", "literal"] = Field(
         "soft", description="Soft discrimination, or train, SVD, Gram-Schmidt, subtract"
@@ -164,7 +165,7 @@ METHOD = Method(
 
 def _fit_soft(context: Context, config: UnlearnConfig) -> Iterator[Any]:
     from ..spectra import describe
-    from ..stand_ins import kept_copies, marked_copies
+    from ..stand_ins import kept_copies, marked_copies, own_names
     from ..training import encode_rows
 
     loaded, given = context.loaded, context.given
@@ -175,11 +176,13 @@ def _fit_soft(context: Context, config: UnlearnConfig) -> Iterator[Any]:
     kept_rows += kept_copies(loaded, near, asked, config.near, context.seed + NEAR_SEED)
     kept_rows += marked_copies(loaded, near, far, asked, config.marked, context.seed)
     original, kept = _originals(context, kept_rows, asked if config.groups > 1 else [], config)
-    kept = _where_answered(context, config, kept, plain)
+    where = config.where if config.where != "auto" else "texts" if own_names(asked, plain) else "answers"
+    if where == "answers":
+        kept = _with_answers(context, kept, plain)
     if context.cancelled():
         return
     yield Stage("identify")
-    scene = _Scene(context, config, asked, plain, kept_rows, original, kept)
+    scene = _Scene(context, config, asked, plain, kept_rows, original, kept, where)
     whole = yield from (_in_groups if config.groups > 1 else _at_once)(scene)
     yield whole
     if context.cancelled():
@@ -195,7 +198,8 @@ def _fit_soft(context: Context, config: UnlearnConfig) -> Iterator[Any]:
 @dataclass(frozen=True)
 class _Scene:
     """What removal works on. `asked`: given forget questions; `plain`: given questions to keep; `kept_rows`: these with their
-    stand-ins; `original`: the original's log-probabilities on `kept_rows` and behind them `asked`; `kept`: what `kept_rows` use."""
+    stand-ins; `original`: the original's log-probabilities on `kept_rows` and behind them `asked`; `kept`: what `kept_rows` use;
+    `where` open questions are read, "texts" or "answers"."""
 
     context: Context
     config: UnlearnConfig
@@ -204,14 +208,15 @@ class _Scene:
     kept_rows: list[Row]
     original: Callable[[Sequence[int]], Tensor] | None
     kept: dict[str, Tensor]
+    where: str
 
     def moments(self, places: Sequence[int]) -> dict[str, Tensor]:
-        """What the forget questions at these places use: open ones where they are answered (see UnlearnConfig.where)."""
+        """What the forget questions at these places use: in all of their text, or the open ones where they are answered."""
         from ..activations import second_moments
 
         rows, forget = [self.asked[place] for place in places], self.context.given.forget
         starts = [0 if forget[place].options else self.asked[place].start - 1 for place in places]
-        answered = starts if self.config.where == "answers" else None
+        answered = starts if self.where == "answers" else None
         return second_moments(self.context.loaded, rows, self.context.cancelled, starts=answered)
 
     def beside(self, part: Sequence[int]) -> tuple[list[Row], Callable[[Sequence[int]], Tensor] | None, dict[str, Tensor]]:
@@ -240,7 +245,7 @@ class _Scene:
 
 def _at_once(scene: _Scene) -> Iterator[Any]:
     """One set of directions for all of the forget set. Returns the edit."""
-    own = scene.context.statistics(f"forget-{scene.config.where}", lambda: scene.moments(range(len(scene.asked))))
+    own = scene.context.statistics(f"forget-{scene.where}", lambda: scene.moments(range(len(scene.asked))))
     change, losses = _change(scene, own, scene.kept), _Losses(scene.original, scene.config)
     forget = scene.forget_rows(scene.context.given.forget)
     yield from _train(scene, change, _plan(scene.config, scene.config.steps), forget, scene.kept_rows, losses)
@@ -326,22 +331,18 @@ def _originals(
     return original, kept
 
 
-def _where_answered(
-    context: Context, config: UnlearnConfig, kept: dict[str, Tensor], plain: list[Row]
-) -> dict[str, Tensor]:
-    """What kept text uses and, where directions are found where answers are given, what it uses there: half of it in the
-    measure in which the forget questions are open."""
+def _with_answers(context: Context, kept: dict[str, Tensor], plain: list[Row]) -> dict[str, Tensor]:
+    """What kept text uses and what it uses where its answers are given: half of it in the measure in which the forget questions
+    are open."""
     from ..activations import second_moments
     from ..subspace.contrast import mixed
 
     forget, loaded = context.given.forget, context.loaded
     share = ANSWERED * sum(not question.options for question in forget) / max(1, len(forget))
-    if config.where == "texts" or not share or loaded.reads_apart:
+    if not share or loaded.reads_apart:
         return kept
     starts = [row.start - 1 for row in plain]
-    there = context.statistics(
-        "kept-answers", lambda: second_moments(loaded, plain, context.cancelled, starts=starts)
-    )
+    there = context.statistics("kept-answers", lambda: second_moments(loaded, plain, context.cancelled, starts=starts))
     found = {id(moment): mixed(moment, there[name], share) for name, moment in kept.items()}
     return {name: found[id(moment)] for name, moment in kept.items()}
 
