@@ -81,7 +81,7 @@ class UnlearnConfig(MethodConfig):
         le=20,
         description="Altered copies of every kept question, with other names or words, for those not given; 0 for none",
     )
-    near: int = Field(0, ge=0, le=20, description="Altered copies of every given neighbour beyond these")
+    near: int = Field(0, ge=0, le=20, description="Further such copies of every given neighbour")
     reworded: int = Field(
         0,
         ge=0,
