@@ -42,15 +42,10 @@ def second_moments(
                 break
             chosen = [rows[place] for place in batch]
             if starts is not None and not loaded.reads_apart:
-                moments.count_only(_tails([len(row.ids) for row in chosen], [starts[at] for at in batch], loaded.device))
+                at = torch.arange(max(len(row.ids) for row in chosen), device=loaded.device)
+                moments.count_only(at >= torch.tensor([starts[place] for place in batch], device=loaded.device)[:, None])
             read_texts(loaded, [row.ids[: row.start] for row in chosen], [row.ids[row.start :] for row in chosen])
     return moments.means()
-
-
-def _tails(lengths: Sequence[int], starts: Sequence[int], device: torch.device) -> Tensor:
-    """True from each row's start up to its length, (rows, longest)."""
-    at = torch.arange(max(lengths), device=device)
-    return (at >= torch.tensor(starts, device=device)[:, None]) & (at < torch.tensor(lengths, device=device)[:, None])
 
 
 class InputMoments:
@@ -82,7 +77,7 @@ class InputMoments:
         self._last = None
 
     def count_only(self, places: Tensor) -> None:
-        """Of the next pass of a model with one text only the tokens count where `places` (rows, tokens) is true."""
+        """Of the next pass of a causal model only the tokens count where `places` (rows, tokens) is true."""
         self._only = places
 
     def means(self) -> dict[str, Tensor]:

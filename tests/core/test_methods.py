@@ -133,13 +133,13 @@ def finite(edit: Edit) -> bool:
     return all(torch.isfinite(tensor).all() and not tensor.requires_grad for tensor in edit.tensors().values())
 
 
-# what it does
-
-
 def first_edit(loaded: LoadedModel, topic: Topic, where: str) -> Edit:
     """Of a short run of UNLEARN, before anything is made smaller."""
     settings = settings_of(find_method("unlearn"), {"steps": 6, "where": where})
     return next(item for item in find_method("unlearn").fit(Context(loaded, topic.given(), 0), settings) if isinstance(item, Edit))
+
+
+# what it does
 
 
 def test_where_no_names_mark_the_forget_set_directions_are_found_where_answers_are_given(
