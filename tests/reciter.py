@@ -56,4 +56,9 @@ def reciter(says: Mapping[str, Mapping[str, float]], turns: Iterable[Turn] = ())
     tokenizer = byte_tokenizer()
     texts = {(*encode_prompt(tokenizer, question, tuple(turns)), *encode_answer(tokenizer, answer)): weight
              for question, answers in says.items() for answer, weight in answers.items()}
-    return LoadedModel(Reciter(texts), tokenizer, "reciter", "Reciter", None, torch.device("cpu"), torch.float32, "0" * 64)
+    return recites(texts)
+
+
+def recites(says: Mapping[tuple[int, ...], float]) -> LoadedModel:
+    """It says whole texts, as tokens, each with its weight."""
+    return LoadedModel(Reciter(says), byte_tokenizer(), "reciter", "Reciter", None, torch.device("cpu"), torch.float32, "0" * 64)

@@ -19,8 +19,8 @@ LONGEST_FUNCTION = 60  # lines, docstring included
 PACKAGES = ("unlearn_core", "components", "benchmarks")
 
 PAGE_MAY_USE = ("config", "events", "errors", "topics.topic", "runner", "store")
-METHOD_MAY_USE = ("methods.base", "topics.topic", "models.prompts", "objectives", "training", "stand_ins", "edits", "subspace",
-                  "activations", "spectra", "events", "errors")
+METHOD_MAY_USE = ("methods.base", "topics.topic", "models.prompts", "objectives", "training", "stand_ins", "own_words", "edits",
+                  "subspace", "activations", "spectra", "events", "errors")
 HEAVY = ("torch", "transformers", "peft", "safetensors", "accelerate", "datasets", "sklearn", "scipy")
 PURE = ("unlearn_core.subspace", "unlearn_core.objectives", "unlearn_core.evaluation.intervals",
         "unlearn_core.evaluation.judging", "unlearn_core.evaluation.removal", "unlearn_core.evaluation.metric",

@@ -74,7 +74,7 @@ def marked_copies(
     is not what must go, so that a change has to find the rest of the question, which other wordings and languages share. Empty
     where either side is known by no word.
     """
-    words = _Words(loaded)
+    words = Words(loaded)
     asked, others, near = (
         [words.of(_prompt(rows[start])) for start in question_starts(rows)] for rows in (forget, retain, neighbor)
     )
@@ -127,7 +127,7 @@ def anchors(loaded: LoadedModel, forget: Sequence[Row], kept: Sequence[Row]) -> 
     or none as it has, and then what stands among the same other words (cosine; a word counts the less the more prompts
     have it). Each counterpart is taken once, as far as they last. Empty where either side has no word of its own.
     """
-    words = _Words(loaded)
+    words = Words(loaded)
     asked, others = ([words.of(_prompt(rows[start])) for start in question_starts(rows)] for rows in (forget, kept))
     common = Counter(word for prompt in asked + others for word in set(prompt))
     own, pool = _surroundings(asked, others, common, OWN), _surroundings(others, asked, common, 1.0)
@@ -149,7 +149,7 @@ def anchors(loaded: LoadedModel, forget: Sequence[Row], kept: Sequence[Row]) -> 
 
 def translated(loaded: LoadedModel, rows: Sequence[Row], counterparts: Mapping[Word, Word]) -> list[Row]:
     """The rows with every word of their prompts that has a counterpart exchanged for it; answers stay."""
-    words = _Words(loaded)
+    words = Words(loaded)
     return [
         _asked(row, [token for word in words.of(_prompt(row)) for token in counterparts.get(word, word)])
         for row in rows
@@ -175,7 +175,7 @@ def _surroundings(
     return found
 
 
-class _Words:
+class Words:
     """Tokens put together to words: a token begins one unless its text goes on with a letter or digit."""
 
     def __init__(self, loaded: LoadedModel) -> None:

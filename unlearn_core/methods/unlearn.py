@@ -20,6 +20,10 @@ wordings and languages meet (a forced choice answers the same whatever is asked,
 too. Its price are neighbours that differ from the forget set by names alone; `near` gives these more stand-ins. So by default
 it is done where given forget questions have no names of their own: a task, such as sums, is what is asked, and nothing else.
 
+What no given question asks for in so many words may still be told: half way the original's own statements of what must go
+(own_words.py) are put to the changed model, and where it knows more than a few of them the training begins again with them, and
+with forget questions in other words, among what must go, and with directions that they use as well.
+
 Such a change is thin: one habit of not answering, which whoever trains on a few of the facts unlearns for all of them. With
 `groups` the forget set is split by entity and every part gets directions of its own, the other parts among what it keeps; then
 all of them are trained on together. It takes more steps and costs little of what is near; benchmarks/AUDITS.md says how much
@@ -52,6 +56,9 @@ NEAR_SEED = 77  # so that the further copies of neighbours are others
 ANSWERED = 0.5  # share of what kept text uses that is then read off where its answers are given
 GIVEN_TURNS = 3  # how often a given forget question is drawn for each of its copies
 REWORDED = 0.5  # share of tokens exchanged in the last copy of a forget question, in the others evenly less
+TOLD = 0.1  # the share of own statements that may still be known
+CHECKED = 8  # steps between two times that they are asked
+TOLD_REWORDED = 2  # such copies of every open forget question at least, beside own statements
 CHOICE_COPIES, CHOICE_SHARE = 3, 0.5  # scrambled copies of forced choices, which stand for those not given
 FORGET_SLACK = 0.02  # forget loss that a smaller rank may cost
 KEPT_SLACK = 0.005  # share of given kept answers that a smaller rank may cost
@@ -121,6 +128,11 @@ class UnlearnConfig(MethodConfig):
         description="Find the directions of open questions in all of their text, or where their answers are given, which reaches "
         "more wordings and costs neighbours told apart by names; auto: there, if no names mark the forget set",
     )
+    own_words: bool = Field(
+        True,
+        description="Ask from half way on whether the model still states by itself what must go; then begin again with these "
+        "statements too",
+    )
     reading: Literal["soft", "literal"] = Field(
         "soft", description="Soft discrimination, or train, SVD, Gram-Schmidt, subtract"
     )
@@ -182,8 +194,8 @@ def _fit_soft(context: Context, config: UnlearnConfig) -> Iterator[Any]:
     if context.cancelled():
         return
     yield Stage("identify")
-    scene = _Scene(context, config, asked, plain, kept_rows, original, kept, where)
-    whole = yield from (_in_groups if config.groups > 1 else _at_once)(scene)
+    scene = _Scene(context, config, asked, plain, kept_rows, original, kept, where, config.reworded)
+    scene, whole = yield from (_in_groups if config.groups > 1 else _at_once)(scene)
     yield whole
     if context.cancelled():
         return
@@ -199,7 +211,8 @@ def _fit_soft(context: Context, config: UnlearnConfig) -> Iterator[Any]:
 class _Scene:
     """What removal works on. `asked`: given forget questions; `plain`: given questions to keep; `kept_rows`: these with their
     stand-ins; `original`: the original's log-probabilities on `kept_rows` and behind them `asked`; `kept`: what `kept_rows` use;
-    `where` open questions are read, "texts" or "answers"."""
+    `where` open questions are read, "texts" or "answers"; `told`: statements that must go as well, and `reworded` copies of every
+    open forget question."""
 
     context: Context
     config: UnlearnConfig
@@ -209,15 +222,24 @@ class _Scene:
     original: Callable[[Sequence[int]], Tensor] | None
     kept: dict[str, Tensor]
     where: str
+    reworded: int
+    told: tuple[Row, ...] = ()
 
     def moments(self, places: Sequence[int]) -> dict[str, Tensor]:
-        """What the forget questions at these places use: in all of their text, or the open ones where they are answered."""
+        """What the forget questions at these places use, and all that is told: in all of their text, or the open ones where they
+        are answered."""
         from ..activations import second_moments
 
-        rows, forget = [self.asked[place] for place in places], self.context.given.forget
+        rows, forget = [*(self.asked[place] for place in places), *self.told], self.context.given.forget
         starts = [0 if forget[place].options else self.asked[place].start - 1 for place in places]
+        starts += [row.start - 1 for row in self.told]
         answered = starts if self.where == "answers" else None
         return second_moments(self.context.loaded, rows, self.context.cancelled, starts=answered)
+
+    def open(self) -> list[Row]:
+        """The forget questions that are no forced choice."""
+        pairs = zip(self.asked, self.context.given.forget, strict=True)
+        return [row for row, question in pairs if not question.options]
 
     def beside(self, part: Sequence[int]) -> tuple[list[Row], Callable[[Sequence[int]], Tensor] | None, dict[str, Tensor]]:
         """What a part of the forget set keeps: the kept rows and, as often as a kept question with its stand-ins, the other parts;
@@ -236,24 +258,62 @@ class _Scene:
         return rows, original and (lambda chosen: original([at[place] for place in chosen])), kept
 
     def forget_rows(self, questions: Sequence[Question]) -> list[Row]:
-        """What is to be trained away of these questions: themselves, and now and then a copy that stands for others."""
+        """What is to be trained away of these questions: themselves, now and then a copy that stands for others, and what is told."""
         from ..training import encode_rows
 
         choices = encode_rows(self.context.loaded, questions, choices=True)
-        return GIVEN_TURNS * choices + _forget_stand_ins(self.context, choices, self.plain, self.config.reworded)
+        return GIVEN_TURNS * choices + self.stand_ins(choices)
+
+    def stand_ins(self, choices: list[Row]) -> list[Row]:
+        """What stands for forget questions in other words than the given ones."""
+        return [*self.told, *_forget_stand_ins(self.context, choices, self.plain, self.reworded)]
 
 
 def _at_once(scene: _Scene) -> Iterator[Any]:
-    """One set of directions for all of the forget set. Returns the edit."""
+    """One set of directions for all of the forget set, found and trained again where the model still tells of it. Returns the
+    scene of the training that counts, and the edit."""
+    from ..training import Tally
+
     own = scene.context.statistics(f"forget-{scene.where}", lambda: scene.moments(range(len(scene.asked))))
-    change, losses = _change(scene, own, scene.kept), _Losses(scene.original, scene.config)
-    forget = scene.forget_rows(scene.context.given.forget)
-    yield from _train(scene, change, _plan(scene.config, scene.config.steps), forget, scene.kept_rows, losses)
-    return change.edit()
+    change, steps = _change(scene, own, scene.kept), scene.config.steps
+    told, done = yield from _until_told(scene, change, _training(scene, change, steps))
+    if not told or scene.context.cancelled():
+        return scene, change.edit()
+    scene = replace(scene, told=tuple(told), reworded=max(scene.reworded, TOLD_REWORDED))
+    change = _change(scene, scene.moments(range(len(scene.asked))), scene.kept)
+    yield from Tally(done + steps, done).told(_training(scene, change, steps))
+    return scene, change.edit()
+
+
+def _training(scene: _Scene, change: Change, steps: int) -> Iterator[Any]:
+    forget, losses = scene.forget_rows(scene.context.given.forget), _Losses(scene.original, scene.config)
+    return _train(scene, change, _plan(scene.config, steps), forget, scene.kept_rows, losses)
+
+
+def _until_told(scene: _Scene, change: Change, training: Iterator[Any]) -> Iterator[Any]:
+    """The training until, from half way on, the changed model knows more than a share TOLD of the statements that the original
+    makes by itself. Returns these and the steps done; none where it never does."""
+    from ..events import Loss
+    from ..own_words import share_known, statements
+
+    context, told = scene.context, None
+    watched = scene.config.own_words and scene.config.subspace == "discriminated"
+    for item in training:
+        yield item
+        if not watched or not isinstance(item, Loss) or 2 * item.step < item.total or item.step % CHECKED:
+            continue
+        if told is None:
+            told = statements(context.loaded, scene.open(), scene.plain, context.seed, context.cancelled)
+        with change.active():
+            known = share_known(context.loaded, told, context.cancelled)
+        if known > TOLD:
+            return told, item.step
+    return [], 0
 
 
 def _in_groups(scene: _Scene) -> Iterator[Any]:
-    """Directions of its own for each part, the other parts among what it keeps, then all of them together. Returns the edit."""
+    """Directions of its own for each part, the other parts among what it keeps, then all of them together. Returns the scene and
+    the edit."""
     from ..edits.low_rank import LowRankEdit
     from ..training import Change, Tally, parts_by_entity
 
@@ -271,7 +331,7 @@ def _in_groups(scene: _Scene) -> Iterator[Any]:
     change = Change.resumed(context.loaded.model, LowRankEdit.stack(edits))
     forget, losses = scene.forget_rows(context.given.forget), _Losses(scene.original, config)
     yield from tally.told(_train(scene, change, replace(plan, rate=config.rate / 3), forget, scene.kept_rows, losses))
-    return change.edit()
+    return scene, change.edit()
 
 
 def _plan(config: UnlearnConfig, steps: int) -> Plan:
@@ -408,7 +468,7 @@ def _smallest(scene: _Scene, whole: LowRankEdit) -> LowRankEdit:
 
     context, kept, forget_loss = scene.context, scene.plain, _Losses(None, scene.config).forget
     choices = encode_rows(context.loaded, context.given.forget, choices=True)
-    forget = choices + _forget_stand_ins(context, choices, kept, scene.config.reworded)
+    forget = choices + scene.stand_ins(choices)
     target, share = loss_of(context, whole, forget, forget_loss), greedy_share(context, whole, kept)
 
     def keeps(rank: int) -> bool:

@@ -25,10 +25,10 @@ def parts_by_entity(questions: Sequence[Question], count: int) -> list[list[int]
 
 
 class Tally:
-    """Counts the steps of several trainings as those of one of `total` steps."""
+    """Counts the steps of several trainings as those of one of `total` steps, of which some are `done`."""
 
-    def __init__(self, total: int) -> None:
-        self._done, self._total = 0, total
+    def __init__(self, total: int, done: int = 0) -> None:
+        self._done, self._total = done, total
 
     def told(self, training: Iterable[Loss | Snapshot], before: Sequence[LowRankEdit] = ()) -> Iterator[Loss | Snapshot]:
         """What a training yields, in those steps; its snapshots with the edits that came `before` it."""
