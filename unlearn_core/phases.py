@@ -158,6 +158,8 @@ def unlearn(work: Underway, phases: dict[str, Phase]) -> Iterator[Event]:
                 yield phases[item.name]
             elif isinstance(item, Snapshot):
                 yield from live.measured(item)
+            elif isinstance(item, Notice):
+                yield notice(job, item.text)
             else:
                 work.described |= isinstance(item, Spectrum)
                 yield item

@@ -10,7 +10,7 @@ from tiny_models import byte_tokenizer
 
 from unlearn_core import own_words
 from unlearn_core.edits.edit import Edit
-from unlearn_core.events import Loss
+from unlearn_core.events import Loss, Notice
 from unlearn_core.methods import find_method, settings_of
 from unlearn_core.methods.base import Context, Stage
 from unlearn_core.models.loading import LoadedModel
@@ -127,6 +127,8 @@ def test_what_is_still_told_starts_the_training_again(
     losses = [item for item in items if isinstance(item, Loss)]
     assert [(loss.step, loss.total) for loss in losses] == [(step, 16) for step in range(1, 9)] + [(step, 24) for step in range(9, 25)]
     assert asked_of == [8]
+    said = [item.text for item in items if isinstance(item, Notice)]
+    assert len(said) == 1 and "step 8" in said[0]
     assert [stage.name for stage in items if isinstance(stage, Stage)] == ["statistics", "identify", "shrink", "describe"]
     plain = last_edit(run(taught, tiny_topic, own_words="false"))
     assert any(not plain[name].equal(tensor) for name, tensor in last_edit(items).items())

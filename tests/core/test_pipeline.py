@@ -222,3 +222,16 @@ def test_an_upload_without_a_floor_says_so(store: Store, request_of, tmp_path: P
     notices = " ".join(notice.text for notice in of_kind(events, Notice))
     assert "taken as 0" in notices and "retain" in notices
     assert {"retain", "general"} <= set(of_kind(events, TopicReady)[0].counts)
+
+
+def test_what_a_method_says_of_itself_is_in_the_summary_too(store: Store, request_of, monkeypatch: pytest.MonkeyPatch) -> None:
+    from slow_noise import METHOD
+
+    def fit(context, config):
+        yield Notice("Half of it was enough.")
+        yield from METHOD.fit(context, config)
+
+    monkeypatch.setattr("slow_noise.METHOD", replace(METHOD, fit=fit))
+    seen = carry_out(store, request_of())
+    assert "Half of it was enough." in [event.text for event in of_kind(seen, Notice)]
+    assert "Half of it was enough." in seen[-1].summary["notices"]

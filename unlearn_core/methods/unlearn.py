@@ -58,7 +58,8 @@ GIVEN_TURNS = 3  # how often a given forget question is drawn for each of its co
 REWORDED = 0.5  # share of tokens exchanged in the last copy of a forget question, in the others evenly less
 TOLD = 0.1  # the share of own statements that may still be known
 CHECKED = 8  # steps between two times that they are asked
-TOLD_REWORDED = 2  # such copies of every open forget question at least, beside own statements
+TOLD_REWORDED = 2  # such copies of every open forget question at least, beside own statements,
+TOLD_RANK, TOLD_KEEP = 2 / 3, 1.5  # and how many times as many directions and as much weight on kept text there are then
 CHOICE_COPIES, CHOICE_SHARE = 3, 0.5  # scrambled copies of forced choices, which stand for those not given
 FORGET_SLACK = 0.02  # forget loss that a smaller rank may cost
 KEPT_SLACK = 0.005  # share of given kept answers that a smaller rank may cost
@@ -236,6 +237,12 @@ class _Scene:
         answered = starts if self.where == "answers" else None
         return second_moments(self.context.loaded, rows, self.context.cancelled, starts=answered)
 
+    def with_told(self, rows: Sequence[Row]) -> _Scene:
+        """The scene with statements that must go as well: more is pushed there, so that fewer directions do, and more is kept."""
+        rank, keep = max(1, round(TOLD_RANK * self.config.rank)), TOLD_KEEP * self.config.keep
+        config = self.config.model_copy(update={"rank": rank, "keep": keep})
+        return replace(self, config=config, told=tuple(rows), reworded=max(self.reworded, TOLD_REWORDED))
+
     def open(self) -> list[Row]:
         """The forget questions that are no forced choice."""
         pairs = zip(self.asked, self.context.given.forget, strict=True)
@@ -272,6 +279,7 @@ class _Scene:
 def _at_once(scene: _Scene) -> Iterator[Any]:
     """One set of directions for all of the forget set, found and trained again where the model still tells of it. Returns the
     scene of the training that counts, and the edit."""
+    from ..events import Notice
     from ..training import Tally
 
     own = scene.context.statistics(f"forget-{scene.where}", lambda: scene.moments(range(len(scene.asked))))
@@ -279,7 +287,11 @@ def _at_once(scene: _Scene) -> Iterator[Any]:
     told, done = yield from _until_told(scene, change, _training(scene, change, steps))
     if not told or scene.context.cancelled():
         return scene, change.edit()
-    scene = replace(scene, told=tuple(told), reworded=max(scene.reworded, TOLD_REWORDED))
+    yield Notice(
+        f"At step {done} the model still told of the topic by itself, though not when asked as given. Training began again with "
+        f"{len(told):,} statements of the original's own among what must go."
+    )
+    scene = scene.with_told(told)
     change = _change(scene, scene.moments(range(len(scene.asked))), scene.kept)
     yield from Tally(done + steps, done).told(_training(scene, change, steps))
     return scene, change.edit()
