@@ -38,7 +38,8 @@ def rows(loaded: LoadedModel, hats: dict[str, str], wording: str = "Which hat ha
 
 def told(loaded: LoadedModel, found: list[Row]) -> list[str]:
     assert all(row.ids[0] == BEGIN for row in found)
-    return sorted(f"{loaded.tokenizer.decode(row.ids[1 : row.start])}|{loaded.tokenizer.decode(row.ids[row.start :])}" for row in found)
+    said = loaded.tokenizer.decode
+    return sorted(f"{said(row.ids[1 : row.start])}|{said(row.ids[row.start :])}" for row in found)
 
 
 def test_a_statement_is_what_the_model_says_of_a_given_fact_and_no_more() -> None:
@@ -125,7 +126,8 @@ def test_what_is_still_told_starts_the_training_again(
     monkeypatch.setattr(own_words, "statements", kept_ones)
     items = run(taught, tiny_topic)
     losses = [item for item in items if isinstance(item, Loss)]
-    assert [(loss.step, loss.total) for loss in losses] == [(step, 16) for step in range(1, 9)] + [(step, 24) for step in range(9, 25)]
+    first, second = [(step, 16) for step in range(1, 9)], [(step, 24) for step in range(9, 25)]
+    assert [(loss.step, loss.total) for loss in losses] == first + second
     assert asked_of == [8]
     said = [item.text for item in items if isinstance(item, Notice)]
     assert len(said) == 1 and "step 8" in said[0]

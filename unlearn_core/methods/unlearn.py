@@ -265,7 +265,7 @@ class _Scene:
         return rows, original and (lambda chosen: original([at[place] for place in chosen])), kept
 
     def forget_rows(self, questions: Sequence[Question]) -> list[Row]:
-        """What is to be trained away of these questions: themselves, now and then a copy that stands for others, and what is told."""
+        """What is to be trained away of these questions: themselves, and now and then what stands for others."""
         from ..training import encode_rows
 
         choices = encode_rows(self.context.loaded, questions, choices=True)
