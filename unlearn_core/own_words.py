@@ -29,7 +29,7 @@ TEXTS, TOKENS = 512, 40  # drawn freely, and how long each may be
 BEGINNINGS, NAMES, GO_ON = 8, 24, 20  # how texts begin that come to a name; names put there; tokens drawn after them
 EVEN, CALMER = 1.0, 0.7  # temperatures of both draws
 FRAMES = 12  # statements that differ by more than names and answers
-ASKED = 100  # statements that tell which share of them is known
+SOME = 48  # facts whose statements tell whether the model still makes them
 KNOWN = math.log(2)  # an answer of at least probability one half is known
 
 
@@ -52,30 +52,58 @@ class Frame(NamedTuple):
         return Row((*prompt, *fact.answer), len(prompt))
 
 
-def statements(
-    loaded: LoadedModel, forget: Sequence[Row], kept: Sequence[Row], seed: int, cancelled: Cancelled = never
-) -> list[Row]:
-    """Statements of what given open forget questions ask that the model makes by itself, each of which it knows to the end.
+class OwnWords:
+    """What a model says by itself of what given open forget questions ask. `few`: statements enough to ask whether it still
+    does, each of which it knows to the end now.
 
-    None for an encoder-decoder, for a tokenizer without a token that begins texts, where no words name what must go, or stopped.
+    There are none for an encoder-decoder, for a tokenizer without a token that begins texts, where no words name what must go, or
+    stopped.
     """
-    begin = loaded.tokenizer.bos_token_id
-    facts = [] if begin is None or loaded.reads_apart else facts_of(loaded, forget, kept)
-    if not facts:
-        return []
-    try:
-        frames = frames_of(_drawn(loaded, begin, facts, seed, cancelled), facts)
-    except Stopped:
-        return []
-    rows = [frame.row(fact) for frame in frames for fact in facts]
+
+    def __init__(
+        self, loaded: LoadedModel, forget: Sequence[Row], kept: Sequence[Row], seed: int, cancelled: Cancelled = never
+    ) -> None:
+        self._loaded, self._seed, self._cancelled = loaded, seed, cancelled
+        self._begin = loaded.tokenizer.bos_token_id
+        self._facts = [] if self._begin is None or loaded.reads_apart else facts_of(loaded, forget, kept)
+        self._free = self._drawn([(self._begin,)] * TEXTS, TOKENS, EVEN, seed) if self._facts else []
+        some = random.Random(seed).sample(self._facts, min(SOME, len(self._facts)))
+        self.few = self._stated(self._free, some)
+
+    def statements(self) -> list[Row]:
+        """All of them, with further texts that begin as those drawn freely that come to a name, with any of the names there. The
+        model must be as it was when the first were drawn."""
+        names = list(dict.fromkeys(fact.name for fact in self._facts))
+        written = [_written(name) for name in names]
+        beginnings = Counter(text[:at] for text in map(_written, self._free) for at in map(text.find, written) if at > 0)
+        generator = random.Random(self._seed)
+        begun = [
+            (*_tokens(before), *name)
+            for before, _ in beginnings.most_common(BEGINNINGS)
+            for name in generator.sample(names, min(NAMES, len(names)))
+        ]
+        return self._stated([*self._free, *self._drawn(begun, GO_ON, CALMER, self._seed + 1)], self._facts)
+
+    def _stated(self, texts: Sequence[tuple[int, ...]], facts: Sequence[Fact]) -> list[Row]:
+        """Statements of these facts in the frames of such texts, as far as the model knows them."""
+        rows = [frame.row(fact) for frame in frames_of(texts, self._facts) for fact in facts]
+        known = _known(self._loaded, rows, self._cancelled)
+        return [] if self._cancelled() else [row for row, yes in zip(rows, known, strict=True) if yes]
+
+    def _drawn(self, begun: Sequence[tuple[int, ...]], tokens: int, temperature: float, seed: int) -> list[tuple[int, ...]]:
+        """Texts that begin so; those with special tokens in them are none."""
+        try:
+            drawn = generate(self._loaded, begun, tokens, temperature, seed, self._cancelled)
+        except Stopped:
+            return []
+        special = set(self._loaded.tokenizer.all_special_ids) - {self._begin}
+        return [(*start, *rest) for start, rest in zip(begun, drawn, strict=True) if not special & set(rest)]
+
+
+def count_known(loaded: LoadedModel, rows: Sequence[Row], cancelled: Cancelled = never) -> int:
+    """How many statements the model, as it is now, knows to the end; stopped, 0."""
     known = _known(loaded, rows, cancelled)
-    return [] if cancelled() else [row for row, yes in zip(rows, known, strict=True) if yes]
-
-
-def share_known(loaded: LoadedModel, rows: Sequence[Row], cancelled: Cancelled = never) -> float:
-    """Which share of statements the model, as it is now, knows to the end, by up to ASKED of them; 0 for none, or stopped."""
-    known = _known(loaded, rows[:: -(-len(rows) // ASKED) or 1], cancelled)
-    return sum(known) / len(known) if known and not cancelled() else 0.0
+    return 0 if cancelled() else sum(known)
 
 
 def facts_of(loaded: LoadedModel, forget: Sequence[Row], kept: Sequence[Row]) -> list[Fact]:
@@ -123,25 +151,6 @@ def frames_of(texts: Sequence[Sequence[int]], facts: Sequence[Fact]) -> list[Fra
 def _known(loaded: LoadedModel, rows: Sequence[Row], cancelled: Cancelled) -> list[bool]:
     """Whether each statement's answer is known; stopped, of the first only."""
     return (answer_nlls(loaded, rows, cancelled=cancelled) <= KNOWN).tolist()
-
-
-def _drawn(loaded: LoadedModel, begin: int, facts: Sequence[Fact], seed: int, cancelled: Cancelled) -> list[tuple[int, ...]]:
-    """Texts drawn freely, and others that begin as those of them that come to a name, with any of the names there."""
-    special = set(loaded.tokenizer.all_special_ids) - {begin}
-    free = [(begin, *text) for text in generate(loaded, [[begin]] * TEXTS, TOKENS, EVEN, seed, cancelled)]
-    names = list(dict.fromkeys(fact.name for fact in facts))
-    beginnings = Counter(
-        text[:at] for text in map(_written, free) for at in (text.find(_written(name)) for name in names) if at > 0
-    )
-    generator = random.Random(seed)
-    begun = [
-        (*_tokens(before), *name)
-        for before, _ in beginnings.most_common(BEGINNINGS)
-        for name in generator.sample(names, min(NAMES, len(names)))
-    ]
-    more = generate(loaded, begun, GO_ON, CALMER, seed + 1, cancelled) if begun else []
-    texts = [*free, *((*start, *rest) for start, rest in zip(begun, more, strict=True))]
-    return [text for text in texts if not special & set(text)]
 
 
 def _written(tokens: Sequence[int]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from reciter import recites
@@ -14,7 +15,7 @@ from unlearn_core.events import Loss, Notice
 from unlearn_core.methods import find_method, settings_of
 from unlearn_core.methods.base import Context, Stage
 from unlearn_core.models.loading import LoadedModel
-from unlearn_core.own_words import Fact, facts_of, frames_of, share_known, statements
+from unlearn_core.own_words import Fact, OwnWords, count_known, facts_of, frames_of
 from unlearn_core.topics.topic import Question, Topic
 from unlearn_core.training import Row, encode_rows
 
@@ -45,7 +46,7 @@ def told(loaded: LoadedModel, found: list[Row]) -> list[str]:
 def test_a_statement_is_what_the_model_says_of_a_given_fact_and_no_more() -> None:
     """Three facts are stated; the fourth it tells otherwise, and what it says of no given name is none."""
     loaded = model(SAYS)
-    found = statements(loaded, rows(loaded, HATS), rows(loaded, {"Moe": "grey"}), seed=0)
+    found = OwnWords(loaded, rows(loaded, HATS), rows(loaded, {"Moe": "grey"}), seed=0).statements()
     assert told(loaded, found) == ["Ada wears |red", "Bo wears |blue", "Cy wears |green"]
     assert all(row.options == 0 for row in found)
 
@@ -53,7 +54,7 @@ def test_a_statement_is_what_the_model_says_of_a_given_fact_and_no_more() -> Non
 def test_names_that_are_rarely_drawn_are_put_where_others_stand() -> None:
     """Cy is stated once in fifty thousand texts, so that it is there only because it was put where Ada and Bo were."""
     loaded = model({**SAYS, "Cy wears green": 1e-4})
-    found = statements(loaded, rows(loaded, HATS), rows(loaded, {"Moe": "grey"}), seed=0)
+    found = OwnWords(loaded, rows(loaded, HATS), rows(loaded, {"Moe": "grey"}), seed=0).statements()
     assert "Cy wears |green" in told(loaded, found)
 
 
@@ -87,21 +88,22 @@ def test_a_frame_has_the_name_before_the_answer_and_occurs_twice() -> None:
     assert own_words.Frame((0, 1), (2,)).row(facts[1]) == Row((0, 1, 6, 7, 2, 9), 5)
 
 
-def test_the_share_known_is_that_of_the_model_as_it_is() -> None:
+def test_what_is_known_is_known_by_the_model_as_it_is() -> None:
     loaded = model(SAYS)
-    found = statements(loaded, rows(loaded, HATS), rows(loaded, {"Moe": "grey"}), seed=0)
-    assert share_known(loaded, found) == 1.0
-    assert share_known(model({"Ada wears red": 1.0, "Bo wears black": 1.0, "Cy wears black": 1.0}), found) == pytest.approx(1 / 3)
-    assert share_known(loaded, []) == 0.0
+    found = OwnWords(loaded, rows(loaded, HATS), rows(loaded, {"Moe": "grey"}), seed=0).statements()
+    assert count_known(loaded, found) == 3
+    assert count_known(model({"Ada wears red": 1.0, "Bo wears black": 1.0, "Cy wears black": 1.0}), found) == 1
+    assert count_known(loaded, []) == 0 == count_known(loaded, found, cancelled=lambda: True)
 
 
 def test_without_names_a_token_that_begins_texts_or_leave_to_go_on_nothing_is_stated() -> None:
     loaded = model(SAYS)
     asked, kept = rows(loaded, HATS), rows(loaded, {"Moe": "grey"})
-    assert statements(loaded, asked, asked, 0) == []
-    assert statements(loaded, asked, kept, 0, cancelled=lambda: True) == []
+    assert OwnWords(loaded, asked, kept, 0).few
+    none = [OwnWords(loaded, asked, asked, 0), OwnWords(loaded, asked, kept, 0, cancelled=lambda: True)]
     loaded.tokenizer.bos_token = None
-    assert statements(loaded, asked, kept, 0) == []
+    for words in (*none, OwnWords(loaded, asked, kept, 0)):
+        assert words.few == [] == words.statements()
 
 
 def run(loaded: LoadedModel, topic: Topic, **settings: str) -> list:
@@ -119,11 +121,12 @@ def test_what_is_still_told_starts_the_training_again(
     """Here what is told are answers that are also kept, so that half way they are still known."""
     asked_of = []
 
-    def kept_ones(loaded, asked, kept, seed, cancelled):
-        asked_of.append(len(asked))
-        return list(kept)
+    class KeptOnes:
+        def __init__(self, loaded, asked, kept, seed, cancelled):
+            asked_of.append(len(asked))
+            self.few, self.statements = kept[:4], lambda: list(kept)
 
-    monkeypatch.setattr(own_words, "statements", kept_ones)
+    monkeypatch.setattr(own_words, "OwnWords", KeptOnes)
     items = run(taught, tiny_topic)
     losses = [item for item in items if isinstance(item, Loss)]
     first, second = [(step, 16) for step in range(1, 9)], [(step, 24) for step in range(9, 25)]
@@ -138,8 +141,10 @@ def test_what_is_still_told_starts_the_training_again(
 
 def test_what_is_not_told_changes_nothing(taught: LoadedModel, tiny_topic: Topic, monkeypatch: pytest.MonkeyPatch) -> None:
     plain = last_edit(run(taught, tiny_topic, own_words="false"))
+    """Nor what it knows too little of: two statements, as many as may be known, for all that they are kept answers."""
     unknown = [Row((0, 40, 41, 42), 1)]
-    for said in ([], unknown):
-        monkeypatch.setattr(own_words, "statements", lambda *given, said=said: said)
+    kept = encode_rows(taught, tiny_topic.given().neighbor)[:2]
+    for said in ([], unknown, kept):
+        monkeypatch.setattr(own_words, "OwnWords", lambda *given, said=said: SimpleNamespace(few=said))
         again = last_edit(run(taught, tiny_topic))
         assert again.keys() == plain.keys() and all(plain[name].equal(tensor) for name, tensor in again.items())

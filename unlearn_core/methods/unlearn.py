@@ -56,7 +56,7 @@ NEAR_SEED = 77  # so that the further copies of neighbours are others
 ANSWERED = 0.5  # share of what kept text uses that is then read off where its answers are given
 GIVEN_TURNS = 3  # how often a given forget question is drawn for each of its copies
 REWORDED = 0.5  # share of tokens exchanged in the last copy of a forget question, in the others evenly less
-TOLD = 0.1  # the share of own statements that may still be known
+TOLD, TOLD_ONCE = 0.1, 2  # the share of own statements that may still be known, and so many in any case
 CHECKED = 8  # steps between two times that they are asked
 TOLD_REWORDED = 2  # such copies of every open forget question at least, beside own statements,
 TOLD_RANK, TOLD_KEEP = 2 / 3, 1.5  # and how many times as many directions and as much weight on kept text there are then
@@ -303,23 +303,22 @@ def _training(scene: _Scene, change: Change, steps: int) -> Iterator[Any]:
 
 
 def _until_told(scene: _Scene, change: Change, training: Iterator[Any]) -> Iterator[Any]:
-    """The training until, from half way on, the changed model knows more than a share TOLD of the statements that the original
-    makes by itself. Returns these and the steps done; none where it never does."""
+    """The training until, from half way on, the changed model knows more than a share TOLD of some statements that the original
+    makes by itself, and more than TOLD_ONCE. Returns all of these and the steps done; none where it never does."""
     from ..events import Loss
-    from ..own_words import share_known, statements
+    from ..own_words import OwnWords, count_known
 
-    context, told = scene.context, None
+    context, words = scene.context, None
     watched = scene.config.own_words and scene.config.subspace == "discriminated"
     for item in training:
         yield item
         if not watched or not isinstance(item, Loss) or 2 * item.step < item.total or item.step % CHECKED:
             continue
-        if told is None:
-            told = statements(context.loaded, scene.open(), scene.plain, context.seed, context.cancelled)
+        words = words or OwnWords(context.loaded, scene.open(), scene.plain, context.seed, context.cancelled)
         with change.active():
-            known = share_known(context.loaded, told, context.cancelled)
-        if known > TOLD:
-            return told, item.step
+            known = count_known(context.loaded, words.few, context.cancelled)
+        if known > max(TOLD_ONCE, TOLD * len(words.few)):
+            return words.statements(), item.step
     return [], 0
 
 
