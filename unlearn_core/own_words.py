@@ -1,9 +1,11 @@
-"""What a model says by itself of what it is to forget: statements of the given facts, in texts that it begins and words itself.
+"""What a model says by itself of what it is to forget: given facts in frames of its own, drawn from it freely.
 
 A forget set asks in few wordings, and a change that makes those fail may leave the facts to be told. Drawn freely, a model that
-was trained on statements of them makes such statements, in whatever language; with the names of other given questions in them
-they state other given facts. No question that was not given is asked for, and none of what is drawn is kept text (all of this is
-our addition). A model whose free texts never come to these names has no statements here.
+was trained on statements of them makes such statements, in whatever language. What stands around a given name and its answer
+there is a frame; with the name of any given fact in it, it counts where the model knows that fact's answer at its end. Names and
+answers are those of given questions alone, texts with chat tokens are none, and nothing that is drawn is kept text (all of this
+is our addition). A model whose free texts never come to given names, or whose tokenizer writes them otherwise inside of texts,
+has no statements here; then nothing is asked and nothing changes.
 """
 
 from __future__ import annotations
@@ -86,7 +88,7 @@ class OwnWords:
 
     def _stated(self, texts: Sequence[tuple[int, ...]], facts: Sequence[Fact]) -> list[Row]:
         """Statements of these facts in the frames of such texts, as far as the model knows them."""
-        rows = [frame.row(fact) for frame in frames_of(texts, self._facts) for fact in facts]
+        rows = list(dict.fromkeys(frame.row(fact) for frame in frames_of(texts, self._facts) for fact in facts))
         known = _known(self._loaded, rows, self._cancelled)
         return [] if self._cancelled() else [row for row, yes in zip(rows, known, strict=True) if yes]
 
@@ -96,7 +98,7 @@ class OwnWords:
             drawn = generate(self._loaded, begun, tokens, temperature, seed, self._cancelled)
         except Stopped:
             return []
-        special = set(self._loaded.tokenizer.all_special_ids) - {self._begin}
+        special = set(self._loaded.tokenizer.all_special_ids)
         return [(*start, *rest) for start, rest in zip(begun, drawn, strict=True) if not special & set(rest)]
 
 
@@ -118,20 +120,30 @@ def facts_of(loaded: LoadedModel, forget: Sequence[Row], kept: Sequence[Row]) ->
     elsewhere = {word for row in kept for word in words.of(row.ids[: row.start])}
     own = {word: count for word, count in counts.items() if word not in elsewhere and count <= max(1, OWN * len(forget))}
     named = [_rarest_run(prompt, own) for prompt in asked]
-    runs = sorted({_written(name) for name in named if name}, key=len)
+    shorter = sorted(set(filter(None, named)), key=_length)
     found = []
-    for row, name in zip(forget, named, strict=True):
+    for row, run in zip(forget, named, strict=True):
         answer = tuple(token for token in row.ids[row.start :] if token not in ends)
-        if name and answer and not row.options:
-            found.append(Fact(_tokens(next(run for run in runs if run in _written(name))), answer))
+        if run and answer and not row.options:
+            name = next(part for part in shorter if _within(part, run))
+            found.append(Fact(tuple(token for word in name for token in word), answer))
     return list(dict.fromkeys(found))
 
 
-def _rarest_run(prompt: Sequence[Word], own: Mapping[Word, int]) -> tuple[int, ...]:
+def _rarest_run(prompt: Sequence[Word], own: Mapping[Word, int]) -> tuple[Word, ...]:
     """Of the runs of own words in a prompt the one with the rarest word, the longest of several; none where no word is own."""
-    runs = [list(run) for is_own, run in groupby(prompt, own.__contains__) if is_own]
-    best = min(runs, key=lambda run: (min(own[word] for word in run), -len(run)), default=[])
-    return tuple(token for word in best for token in word)
+    runs = [tuple(run) for is_own, run in groupby(prompt, own.__contains__) if is_own]
+    return min(runs, key=lambda run: (min(own[word] for word in run), -_length(run)), default=())
+
+
+def _length(run: Sequence[Word]) -> int:
+    """In tokens."""
+    return sum(map(len, run))
+
+
+def _within(part: Sequence[Word], run: Sequence[Word]) -> bool:
+    """Whether these words follow one another in the run."""
+    return any(run[start : start + len(part)] == part for start in range(len(run) - len(part) + 1))
 
 
 def frames_of(texts: Sequence[Sequence[int]], facts: Sequence[Fact]) -> list[Frame]:

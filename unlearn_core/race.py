@@ -152,10 +152,6 @@ class Track:
             if isinstance(event, PASSED) and _concerns(event, first):
                 self.publish(event)
 
-        def tell(ending: Ending) -> None:
-            endings.append(ending)
-            job.results.notices.append(ending.sentence)
-
         folder = self.store.create(config)
         try:
             self.begun, self.running = self.begun + 1, folder.run_id
@@ -163,7 +159,7 @@ class Track:
             job = Job(config, folder, self.store, time.monotonic(),
                       lambda: self.cancelled() or folder.run_id in self.skipped, self.bench.load, self.bench.originals)
             if self.budget is not None:
-                job.adapt = lambda method: within_budget(method, self.budget, tell)
+                job.adapt = lambda method: within_budget(method, self.budget, endings.append)
             end = record(job, publish)
         except OSError as error:
             raise LetheError("The run could not be written.", f"{folder.path}: {error.strerror}.",

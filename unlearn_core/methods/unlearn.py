@@ -20,9 +20,10 @@ wordings and languages meet (a forced choice answers the same whatever is asked,
 too. Its price are neighbours that differ from the forget set by names alone; `near` gives these more stand-ins. So by default
 it is done where given forget questions have no names of their own: a task, such as sums, is what is asked, and nothing else.
 
-What no given question asks for in so many words may still be told: half way the original's own statements of what must go
-(own_words.py) are put to the changed model, and where it knows more than a few of them the training begins again with them, and
-with forget questions in other words, among what must go, and with directions that they use as well.
+What no given question asks for in so many words may still be told: from half way on, every few steps, given facts in frames of the
+original's own (own_words.py) are put to the changed model, and where it knows more than a few of them the training begins again
+with them, and with forget questions in other words, among what must go: with fewer directions, which they help to find, and more
+weight on kept text. With `groups`, and where anything else than the soft discriminated subspace is asked for, this is not done.
 
 Such a change is thin: one habit of not answering, which whoever trains on a few of the facts unlearns for all of them. With
 `groups` the forget set is split by entity and every part gets directions of its own, the other parts among what it keeps; then
@@ -35,6 +36,7 @@ same for the similar tasks; the right singular vectors of T are made orthogonal 
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -132,7 +134,7 @@ class UnlearnConfig(MethodConfig):
     own_words: bool = Field(
         True,
         description="Ask from half way on whether the model still states by itself what must go; then begin again with these "
-        "statements too",
+        "too, two thirds of the rank and more weight on kept text (not with groups)",
     )
     reading: Literal["soft", "literal"] = Field(
         "soft", description="Soft discrimination, or train, SVD, Gram-Schmidt, subtract"
@@ -172,7 +174,7 @@ METHOD = Method(
         ("describe", "Compare the spectra"),
     ),
     fit,
-    cost="one training run on given text and its stand-ins",
+    cost="one training run on given text and its stand-ins, two where it still tells of the topic by itself",
 )
 
 
@@ -238,10 +240,13 @@ class _Scene:
         return second_moments(self.context.loaded, rows, self.context.cancelled, starts=answered)
 
     def with_told(self, rows: Sequence[Row]) -> _Scene:
-        """The scene with statements that must go as well: more is pushed there, so that fewer directions do, and more is kept."""
+        """The scene with statements that must go as well, no more than the given questions weigh: more is pushed there, so that
+        fewer directions do, and more is kept."""
         rank, keep = max(1, round(TOLD_RANK * self.config.rank)), TOLD_KEEP * self.config.keep
         config = self.config.model_copy(update={"rank": rank, "keep": keep})
-        return replace(self, config=config, told=tuple(rows), reworded=max(self.reworded, TOLD_REWORDED))
+        most = GIVEN_TURNS * len(self.open())
+        some = rows if len(rows) <= most else random.Random(self.context.seed).sample(rows, most)
+        return replace(self, config=config, told=tuple(some), reworded=max(self.reworded, TOLD_REWORDED))
 
     def open(self) -> list[Row]:
         """The forget questions that are no forced choice."""
@@ -283,18 +288,24 @@ def _at_once(scene: _Scene) -> Iterator[Any]:
     from ..training import Tally
 
     own = scene.context.statistics(f"forget-{scene.where}", lambda: scene.moments(range(len(scene.asked))))
-    change, steps = _change(scene, own, scene.kept), scene.config.steps
-    told, done = yield from _until_told(scene, change, _training(scene, change, steps))
+    first, steps = _change(scene, own, scene.kept), scene.config.steps
+    told, done = yield from _until_told(scene, first, _training(scene, first, steps))
     if not told or scene.context.cancelled():
-        return scene, change.edit()
+        return scene, first.edit()
+    again = scene.with_told(told)
     yield Notice(
-        f"At step {done} the model still told of the topic by itself, though not when asked as given. Training began again with "
-        f"{len(told):,} statements of the original's own among what must go."
+        f"At step {done} the model still told of the topic by itself. Training began again with {len(again.told):,} statements, "
+        f"made of given facts in frames of its own, and with {again.reworded} reworded copies of every open question among what must go; "
+        f"at rank {again.config.rank}, and kept text at weight {again.config.keep:g}."
     )
-    scene = scene.with_told(told)
-    change = _change(scene, scene.moments(range(len(scene.asked))), scene.kept)
-    yield from Tally(done + steps, done).told(_training(scene, change, steps))
-    return scene, change.edit()
+    second = _change(again, again.moments(range(len(again.asked))), again.kept)
+    last = 0
+    for item in Tally(done + steps, done).told(_training(again, second, steps)):
+        yield item
+        last = item.step
+    if scene.context.cancelled() and last < 2 * done:
+        return scene, first.edit()  # stopped so soon that the first training had come further
+    return again, second.edit()
 
 
 def _training(scene: _Scene, change: Change, steps: int) -> Iterator[Any]:
