@@ -56,8 +56,8 @@ def curve(loaded: Any, topic: Any, settings: dict[str, Any], strengths: list[flo
     from unlearn_core.methods import find_method, settings_of
     from unlearn_core.methods.base import Context
 
-    method = find_method("unlearn")
-    fitted = [item for item in method.fit(Context(loaded, topic.given(), seed), settings_of(method, settings))
+    method, alone = find_method("unlearn"), {"own_words": False}  # every line is one training
+    fitted = [item for item in method.fit(Context(loaded, topic.given(), seed), settings_of(method, alone | settings))
               if isinstance(item, Edit)]
     edit = fitted[-1]
     questions = [question for question in topic.questions if question.scored]

@@ -295,8 +295,8 @@ def _at_once(scene: _Scene) -> Iterator[Any]:
     again = scene.with_told(told)
     yield Notice(
         f"At step {done} the model still told of the topic by itself. Training began again with {len(again.told):,} statements, "
-        f"made of given facts in frames of its own, and with {again.reworded} reworded copies of every open question among what must go; "
-        f"at rank {again.config.rank}, and kept text at weight {again.config.keep:g}."
+        f"made of given facts in frames of its own, and with {again.reworded} reworded copies of every open question among what "
+        f"must go; at rank {again.config.rank}, and kept text at weight {again.config.keep:g}."
     )
     second = _change(again, again.moments(range(len(again.asked))), again.kept)
     last = 0
