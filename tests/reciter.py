@@ -59,6 +59,8 @@ def reciter(says: Mapping[str, Mapping[str, float]], turns: Iterable[Turn] = ())
     return recites(texts)
 
 
-def recites(says: Mapping[tuple[int, ...], float]) -> LoadedModel:
+def recites(says: Mapping[tuple[int, ...], float], tokenizer: Any = None) -> LoadedModel:
     """It says whole texts, as tokens, each with its weight."""
-    return LoadedModel(Reciter(says), byte_tokenizer(), "reciter", "Reciter", None, torch.device("cpu"), torch.float32, "0" * 64)
+    return LoadedModel(
+        Reciter(says), tokenizer or byte_tokenizer(), "reciter", "Reciter", None, torch.device("cpu"), torch.float32, "0" * 64
+    )

@@ -4,8 +4,8 @@ A forget set asks in few wordings, and a change that makes those fail may leave 
 was trained on statements of them makes such statements, in whatever language. What stands around a given name and its answer
 there is a frame; with the name of any given fact in it, it counts where the model knows that fact's answer at its end. Names and
 answers are those of given questions alone, texts with chat tokens are none, and nothing that is drawn is kept text (all of this
-is our addition). A model whose free texts never come to given names, or whose tokenizer writes them otherwise inside of texts,
-has no statements here; then nothing is asked and nothing changes.
+is our addition). A model whose free texts never come to given names has no statements here; then nothing is asked and nothing
+changes.
 """
 
 from __future__ import annotations
@@ -30,13 +30,14 @@ from .training import Row, answer_nlls
 TEXTS, TOKENS = 512, 40  # drawn freely, and how long each may be
 BEGINNINGS, NAMES, GO_ON = 8, 24, 20  # how texts begin that come to a name; names put there; tokens drawn after them
 EVEN, CALMER = 1.0, 0.7  # temperatures of both draws
+_BEFORE = "a"  # any word that another can follow
 FRAMES = 12  # statements that differ by more than names and answers
 SOME = 48  # facts whose statements tell whether the model still makes them
 KNOWN = math.log(2)  # an answer of at least probability one half is known
 
 
 class Fact(NamedTuple):
-    """What an open question asks: its words that name what must go, and its answer, as tokens."""
+    """What an open question asks: its words that name what must go, and its answer, as tokens inside of a text."""
 
     name: tuple[int, ...]
     answer: tuple[int, ...]
@@ -127,7 +128,19 @@ def facts_of(loaded: LoadedModel, forget: Sequence[Row], kept: Sequence[Row]) ->
         if run and answer and not row.options:
             name = next(part for part in shorter if _within(part, run))
             found.append(Fact(tuple(token for word in name for token in word), answer))
-    return list(dict.fromkeys(found))
+    return [Fact(_inside(loaded, fact.name), _inside(loaded, fact.answer)) for fact in dict.fromkeys(found)]
+
+
+def _inside(loaded: LoadedModel, tokens: tuple[int, ...]) -> tuple[int, ...]:
+    """The tokens of the same words inside of a text: many tokenizers write a word behind a space in another way than one that
+    begins an answer or a question."""
+    tokenizer = loaded.tokenizer
+    before, both = (
+        tuple(tokenizer(text, add_special_tokens=False)["input_ids"])
+        for text in (_BEFORE, f"{_BEFORE} {tokenizer.decode(list(tokens)).strip()}")
+    )
+    behind = both[len(before) :]
+    return behind if both[: len(before)] == before and behind[-len(tokens) :] != tokens else tokens
 
 
 def _rarest_run(prompt: Sequence[Word], own: Mapping[Word, int]) -> tuple[Word, ...]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 from reciter import recites
 from tiny_models import byte_tokenizer
+from tokenizers import Tokenizer
 
 from unlearn_core import activations, own_words
 from unlearn_core.edits.edit import Edit
@@ -88,6 +90,30 @@ def test_a_name_is_made_of_whole_words() -> None:
     asked = rows(loaded, {"An": "red", "Anna": "blue", "Bo": "green", "Bob": "black"})
     names = [fact.name for fact in facts_of(loaded, asked, rows(loaded, {"Moe": "grey"}))]
     assert names == list(map(tokens, ("An", "Anna", "Bo", "Bob")))
+
+
+def test_words_are_found_as_they_are_written_inside_of_a_text() -> None:
+    """A tokenizer with one token for a space and the letter after it, as most have; answers begin without a space."""
+    parts = byte_tokenizer()
+    made = json.loads(parts.backend_tokenizer.to_str())
+    for place, letter in enumerate("rbgA"):
+        made["model"]["vocab"].pop("ÿþýü"[place])
+        made["model"]["vocab"]["Ġ" + letter] = 256 + place
+        made["model"]["merges"].append(["Ġ", letter])
+    taken = sorted(made["model"]["vocab"].items(), key=lambda item: item[1])
+    made["model"]["vocab"] = {token: place for place, (token, _) in enumerate(taken)}
+    joined = type(parts)(
+        tokenizer_object=Tokenizer.from_str(json.dumps(made)), bos_token="<s>", eos_token="</s>", pad_token="</s>"
+    )
+    joined.chat_template = parts.chat_template
+
+    def ids(text: str) -> tuple[int, ...]:
+        return tuple(joined(text, add_special_tokens=False)["input_ids"])
+
+    assert ids("is red")[-3:] != ids("red"), "or this tests nothing"
+    loaded = recites({(BEGIN, *ids(f"So {name} wears {hat}")): 1.0 for name, hat in HATS.items()}, joined)
+    found = OwnWords(loaded, rows(loaded, HATS), rows(loaded, {"Moe": "grey"}), seed=0).statements()
+    assert sorted(joined.decode(row.ids[1:]) for row in found) == [f"So {name} wears {hat}" for name, hat in HATS.items()]
 
 
 def test_forced_choices_state_nothing() -> None:
