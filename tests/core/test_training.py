@@ -137,6 +137,14 @@ def test_parts_of_a_batch_are_numbered_from_zero(tiny: LoadedModel) -> None:
         torch.testing.assert_close(part.logits, alone.logits, atol=1e-4, rtol=1e-4)
 
 
+def test_a_loss_of_nothing_is_zero_where_logits_add_up_to_more_than_16_bits_hold() -> None:
+    logits = torch.full((4, 100), 1000.0, dtype=torch.float16, requires_grad=True)
+    nothing = Scored(logits, torch.zeros(4, dtype=torch.long), torch.tensor([0, 0, 1, 1]), torch.zeros(2)).nothing()
+    assert float(nothing.detach()) == 0 and logits.sum().isinf()
+    nothing.backward()
+    assert torch.equal(logits.grad, torch.zeros(4, 100, dtype=torch.float16))
+
+
 def test_reference_log_probabilities_are_found_by_position(tiny: LoadedModel) -> None:
     rows = encode_rows(tiny, OPEN)
     found = reference_logprobs(tiny, rows, batch=2)([2, 0])

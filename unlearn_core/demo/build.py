@@ -1,8 +1,9 @@
 """Builds a world: python -m unlearn_core.demo.build --seed N --out FOLDER [--topics a,b] [--references none|all|a,b]
-[--only-references] [--encoder-decoder].
+[--only-references] [--encoder-decoder] [--width W] [--layers L].
 
 The result is an ordinary Hugging Face model folder with `topics/*.json` and `references/*.json` beside the weights. Every
-model is kept under `.build` as it is finished, so a build that was cut short goes on where it stopped.
+model is kept under `.build` as it is finished, so a build that was cut short goes on where it stopped. A larger model than the
+shipped one, which a GPU is wanted for, learns the same lines in as many steps, at rates lower by as much as it is wider.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from ..topics.reader import write_topic
 from .by_name.build import build_by_name
 from .by_name.world import TOPICS as BY_NAME
 from .domain import Line
-from .recipe import STAGE_RATES, TRUNK_RATES, encode_lines, new_model, train
+from .recipe import STAGE_RATES, TRUNK_RATES, Shape, encode_lines, new_model, shaped, train
 from .tokens import learn_tokenizer
 from .world import TOPICS, World, make_world
 
@@ -64,8 +65,8 @@ def plan(world: World, references: list[str]) -> list[Node]:
 class Build:
     """A build in progress in one folder."""
 
-    def __init__(self, seed: int, out: Path) -> None:
-        self.seed, self.out = seed, out
+    def __init__(self, seed: int, out: Path, shape: Shape = Shape()) -> None:
+        self.seed, self.out, self.shape = seed, out, shape
         self.world = make_world(seed)
         self.kept = out / ".build"
         self.kept.mkdir(parents=True, exist_ok=True)
@@ -90,13 +91,14 @@ class Build:
         model = (
             LlamaForCausalLM.from_pretrained(self.kept / parent.name, dtype=torch.float32)
             if parent
-            else new_model(self.tokenizer, self.seed)
+            else new_model(self.tokenizer, self.seed, self.shape)
         )
         model.to("cuda" if torch.cuda.is_available() else "cpu")
         fresh = set(node.seen - parent.seen) if parent else set()
         lines = [line for line in self._encoded if not line.secret or line.domain in node.seen]
         rates = STAGE_RATES if parent else TRUNK_RATES
-        seconds = train(model, lines, fresh, rates, node.tokens, node.rate, self.seed, _reporter(node.name))
+        rate = node.rate * Shape().width / model.config.hidden_size
+        seconds = train(model, lines, fresh, rates, node.tokens, rate, self.seed, _reporter(node.name))
         return keep_stage(self.out, node, model, seconds)
 
     def publish(self, source: Path, target: Path) -> None:
@@ -152,7 +154,8 @@ def _reporter(name: str):
     return report
 
 
-def build(seed: int, out: Path, topics: list[str], references: list[str], only_references: bool = False) -> dict:
+def build(seed: int, out: Path, topics: list[str], references: list[str], only_references: bool = False,
+          shape: Shape = Shape()) -> dict:
     """Build the world; returns what build.json holds: seconds by model, the original's levels by topic and split, and the
     hashes of the weights, the topics and the code that these were measured with.
 
@@ -162,7 +165,7 @@ def build(seed: int, out: Path, topics: list[str], references: list[str], only_r
 
     file = out / "build.json"
     record = json.loads(file.read_text()) if only_references else {"seed": seed}
-    work = Build(seed, out)
+    work = Build(seed, out, shape)
     nodes = {node.name: node for node in plan(work.world, references)}
     if not only_references:
         work.publish(_trained(MAIN, work, nodes), out)
@@ -217,6 +220,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--encoder-decoder", action="store_true", help="build the world for encoder-decoders: reviews and talks by name"
     )
+    parser.add_argument("--width", type=int, default=Shape().width, help="of the hidden state, a multiple of 64")
+    parser.add_argument("--layers", type=int, default=Shape().layers)
     parser.add_argument("--fresh", action="store_true", help="train again what an earlier build left behind")
     chosen = parser.parse_args(arguments)
     if chosen.encoder_decoder:
@@ -227,6 +232,9 @@ def main(arguments: list[str] | None = None) -> int:
     if unknown:
         sys.stderr.write(f"There is no topic '{unknown[0]}'. Known: {', '.join(TOPICS)}.\n")
         return 2
+    if chosen.width < 64 or chosen.width % 64 or chosen.layers < 1:
+        sys.stderr.write(f"No model is {chosen.width} wide with {chosen.layers} layers. Give a multiple of 64 and 1 layer or more.\n")
+        return 2
     if chosen.only_references and _seed_of(chosen.out) != chosen.seed:
         sys.stderr.write(f"{chosen.out} holds no finished model of seed {chosen.seed}. Build it without --only-references.\n")
         return 2
@@ -234,7 +242,8 @@ def main(arguments: list[str] | None = None) -> int:
         shutil.rmtree(chosen.out / ".build", ignore_errors=True)
     logging.disable_progress_bar()
     keep_freed_memory()
-    record = build(chosen.seed, chosen.out, topics, references, chosen.only_references)
+    shape = shaped(chosen.width, chosen.layers)
+    record = build(chosen.seed, chosen.out, topics, references, chosen.only_references, shape)
     sys.stderr.write("\n")
     sys.stdout.write(json.dumps(record, indent=1) + "\n")
     return 0

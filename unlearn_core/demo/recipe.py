@@ -38,6 +38,13 @@ class Shape:
     inner: int = 512
 
 
+def shaped(width: int, layers: int) -> Shape:
+    """A shape of the built-in one's proportions. Heads are 32 wide as there, in models from a width of 512 on 64."""
+    built_in = Shape()
+    inner = math.ceil(width * built_in.inner / built_in.width / 64) * 64
+    return Shape(width, layers, width // (32 if width < 512 else 64), inner)
+
+
 @dataclass(frozen=True)
 class Encoded:
     """One line as token ids; the loss is taken from position `start` on."""

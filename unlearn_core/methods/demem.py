@@ -143,7 +143,7 @@ class _Policy:
         from ..objectives import clipped_policy
 
         if not self._drawn:
-            return scored.logits.sum() * 0
+            return scored.nothing()
         logits = scored.logits / self._config.temperature
         return clipped_policy(
             logits, scored.labels, scored.rows, scored.count, self._old, self._advantages, self._config.clip

@@ -104,7 +104,7 @@ class _Terms:
         from ..training import score
 
         part = score(self._loaded, [self._forget[place] for place in chosen])
-        total = part.logits.sum() * 0
+        total = part.nothing()
         if self._config.kl:
             total = total + kl_ascent(self._on_forget(chosen), part.logits, part.rows, part.count, self._config.limit)
         if self._config.lm:
@@ -118,7 +118,7 @@ class _Terms:
         from ..training import score
 
         part = score(self._loaded, [self._kept[place] for place in places])
-        total = part.logits.sum() * 0
+        total = part.nothing()
         if self._config.kl:
             total = total + self._config.alpha * row_kl(self._on_kept(places), part.logits, part.rows, part.count).mean()
         if self._config.task:

@@ -114,7 +114,7 @@ def _suppression(scored: Any, limit: float) -> Tensor:
     from ..objectives import option_spread, unlikelihood
     from ..training import forced_choices, open_part
 
-    total = scored.logits.sum() * 0
+    total = scored.nothing()
     scores, groups = forced_choices(scored)
     if len(scores):
         total = total + option_spread(scores, groups, LEAN)

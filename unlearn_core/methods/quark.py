@@ -118,7 +118,7 @@ class _Pool:
         with self._change.active():
             scored = score(self._context.loaded, rows)
         part = part_of(scored, 0, len(places))
-        first = part.logits.sum() * 0
+        first = part.nothing()
         if places:
             first = answer_nll(part.logits, part.labels, part.rows, part.count)
             first = first + self._config.closeness * kl_to(self._original(places), part.logits)

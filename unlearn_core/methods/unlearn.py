@@ -457,7 +457,7 @@ class _Losses:
         from ..objectives import option_spread, unlikelihood
         from ..training import forced_choices, open_part
 
-        total = scored.logits.sum() * 0
+        total = scored.nothing()
         scores, groups = forced_choices(scored)
         if len(scores):
             total = total + self._config.spread * option_spread(scores, groups, self._config.lean)

@@ -41,6 +41,10 @@ class Scored:
     def count(self) -> int:
         return len(self.options)
 
+    def nothing(self) -> Tensor:
+        """A loss of zero, float32, with a gradient, for others to be added to. Sums up no logits, which 16 bits cannot hold."""
+        return self.logits[:0].float().sum()
+
 
 def encode_rows(
     loaded: LoadedModel, questions: Sequence[Question], choices: bool = False, turns: tuple[Turn, ...] = ()
