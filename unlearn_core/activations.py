@@ -13,6 +13,9 @@ from torch import Tensor, nn
 from .batching import by_length
 from .models.loading import LoadedModel, linears
 from .models.passes import Masks, read_texts
+from .models.placement import free_memory
+
+ROOM = 0.25  # share of an accelerator's free memory that second moments may take
 
 
 class Asked(Protocol):
@@ -52,11 +55,13 @@ class InputMoments:
     """Second moments of what flows into every linear map: inside the block every pass of the model adds its x x^T.
 
     The tokens that count are those of the attention masks that the model is called with: one, or those of what an
-    encoder-decoder reads and writes. A tensor that several maps read is added up once.
+    encoder-decoder reads and writes. A tensor that several maps read is added up once. Sums that would fill much of an
+    accelerator's memory are kept in the machine's.
     """
 
     def __init__(self, model: nn.Module) -> None:
         self._model, self._places = model, linears(model)
+        self._home = _home([place.weight for place in self._places.values()])
         self._sums: dict[str, Tensor] = {}
         self._same: dict[str, str] = {}
         self.count = 0  # tokens so far, of prompts and answers
@@ -105,11 +110,20 @@ class InputMoments:
                 return
             self._last, self._same[name] = (tensor, name), name
             x = tensor.detach()[self._masks.of(name)].float()
-            outer = x.T @ x
+            outer = (x.T @ x).to(self._home or x.device)
             self._counts[name] = self._counts.get(name, 0) + len(x)
-            self._sums[name] = self._sums[name] + outer if name in self._sums else outer
+            self._sums[name] = self._sums[name].add_(outer) if name in self._sums else outer
 
         return gather
+
+
+def _home(weights: Sequence[Tensor]) -> torch.device | None:
+    """Where second moments of these maps' inputs are to be kept, if not where they are made."""
+    device = weights[0].device
+    if device.type == "cpu":
+        return None
+    size = 4 * sum(weight.shape[1] ** 2 for weight in weights)
+    return torch.device("cpu") if size > ROOM * free_memory(device) else None
 
 
 class WeightGradients:

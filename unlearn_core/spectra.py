@@ -13,42 +13,58 @@ from .events import Overlap, Spectrum
 from .models.loading import linears, matrix_place
 from .subspace.angles import principal_angles
 from .subspace.factors import energy_rank, low_rank_svd
+from .subspace.krylov import WHOLE, energy_basis, leading_singular_values
 
 SHOWN = 64  # singular values an event carries at most
 QUICK = 2**33  # multiplications that a stop may wait for: about a second of one core
 ENERGY = 0.95  # share of energy that defines "the" subspace of a matrix, for ranks and angles
 
 
-def original_spectra(model: nn.Module) -> dict[str, Tensor]:
-    """Singular values of every linear map's weights, descending: name -> (min(out, in),)."""
-    return {name: torch.linalg.svdvals(place.weight.detach().float()) for name, place in linears(model).items()}
+def weight_spectrum(weight: Tensor) -> Tensor:
+    """Singular values of a weight matrix, descending; of one whose sides are both above krylov.WHOLE the SHOWN largest."""
+    weight = weight.detach().float()
+    return torch.linalg.svdvals(weight) if min(weight.shape) <= WHOLE else leading_singular_values(weight, SHOWN)
 
 
 def describe(
     model: nn.Module,
     removed: LowRankEdit,
-    tasks: dict[str, Tensor] | None = None,
+    tasks: LowRankEdit | None = None,
     moments: dict[str, Tensor] | None = None,
-    original: dict[str, Tensor] | None = None,
 ) -> Iterator[Spectrum | Overlap]:
     """Spectrum (and, with `moments`, Overlap) of every matrix of an edit.
 
-    `removed`: the edit itself. `tasks`: the task matrices (out, in) before discrimination, where there are any; what
+    `removed`: the edit itself. `tasks`: the task matrices before discrimination, where there are any, as factors; what
     discrimination left in place is their part outside the edit's input directions. `moments`: second moments of each
-    map's inputs over kept text.
+    map's inputs over kept text. No product of factors is formed, so that large matrices cost as little as small ones.
     """
-    spectra = original or original_spectra(model)
-    bases: dict[int, Tensor] = {}
+    places, bases = linears(model), {}
     for name in removed.names:
         layer, matrix = matrix_place(name)
-        values = removed.spectrum(name)
-        task = None if tasks is None else tasks[name]
-        yield _spectrum(
-            layer, matrix, spectra[name], values, task, None if task is None else _outside(task, removed, name)
-        )
+        change = _Decomposed(*removed.factors[name])
+        task = None if tasks is None else _Decomposed(*tasks.factors[name])
+        yield _spectrum(layer, matrix, places[name].weight.detach(), change, task)
         if moments is not None and name in moments and moments[name].any():
             kept = bases.setdefault(id(moments[name]), moment_basis(moments[name]))
-            yield _overlap(layer, matrix, kept, removed.delta(name) if task is None else task, removed.delta(name))
+            yield _overlap(layer, matrix, kept, task or change, change)
+
+
+class _Decomposed:
+    """A product B @ A (out, in) by its factors, its singular values and the right singular vectors (in, k)."""
+
+    def __init__(self, B: Tensor, A: Tensor) -> None:
+        self.B, self.A = B.float(), A.float()
+        _, self.values, self.right = low_rank_svd(self.B, self.A)
+
+    def outside(self, other: _Decomposed) -> Tensor:
+        """Singular values of the part that reads no direction which the other reads."""
+        values, right = other.values, other.right.to(self.A.device)
+        own = right[:, values > values.max() * 1e-6] if len(values) else right
+        return low_rank_svd(self.B, self.A - (self.A @ own) @ own.mT)[1]
+
+    def input_basis(self, energy: float = ENERGY) -> Tensor:
+        """The leading right singular vectors that hold `energy` of the squared norm, on the CPU."""
+        return self.right[:, : energy_rank(self.values, energy)].cpu()
 
 
 def describe_partial(model: nn.Module, removed: Edit) -> Iterator[Spectrum]:
@@ -70,42 +86,36 @@ def describe_partial(model: nn.Module, removed: Edit) -> Iterator[Spectrum]:
 
 
 def moment_basis(G: Tensor, energy: float = ENERGY) -> Tensor:
-    """Orthonormal columns (in, k): the leading eigenvectors of a second-moment matrix that hold `energy` of its trace."""
+    """Orthonormal columns (in, k): the leading eigenvectors of a second-moment matrix that hold `energy` of its trace; above
+    krylov.WHOLE inputs a subspace that holds as much."""
+    if len(G) > WHOLE:
+        return energy_basis(G.float(), energy).cpu()
     values, vectors = torch.linalg.eigh(G.double().cpu())
     values, vectors = values.flip(0).clamp_min(0), vectors.flip(1)
     return vectors[:, : max(1, energy_rank(values.sqrt(), energy))].float()
 
 
-def _outside(task: Tensor, change: LowRankEdit, name: str) -> Tensor:
-    """The part of a task matrix that reads no direction which the change reads."""
-    _, values, right = low_rank_svd(*(factor.float() for factor in change.factors[name]))
-    own = right[:, values > values.max() * 1e-6].to(task.device) if len(values) else right.to(task.device)
-    return task - (task @ own) @ own.T
-
-
-def _spectrum(
-    layer: int, matrix: str, weights: Tensor, values: Tensor, task: Tensor | None, kept: Tensor | None
-) -> Spectrum:
-    before = torch.zeros(0) if task is None else torch.linalg.svdvals(task.float())
-    stays = torch.zeros(0) if kept is None else torch.linalg.svdvals(kept.float())
+def _spectrum(layer: int, matrix: str, weight: Tensor, change: _Decomposed, task: _Decomposed | None) -> Spectrum:
+    before = torch.zeros(0) if task is None else task.values
+    stays = torch.zeros(0) if task is None else task.outside(change)
     total = float(before.square().sum())
     energy = None if task is None or not total else 1 - float(stays.square().sum()) / total
     return Spectrum(
         layer,
         matrix,
-        _shown(weights),
+        _shown(weight_spectrum(weight)),
         _shown(before),
-        _shown(values),
+        _shown(change.values),
         _shown(stays),
-        _rank(values),
+        _rank(change.values),
         energy_rank(before, ENERGY),
         energy,
-        float((values.square().sum() / weights.square().sum()).sqrt()),
+        float((change.values.square().sum() / weight.float().square().sum()).sqrt()),
     )
 
 
-def _overlap(layer: int, matrix: str, kept: Tensor, task: Tensor, change: Tensor) -> Overlap:
-    before, after = principal_angles(input_basis(task), kept), principal_angles(input_basis(change), kept)
+def _overlap(layer: int, matrix: str, kept: Tensor, task: _Decomposed, change: _Decomposed) -> Overlap:
+    before, after = principal_angles(task.input_basis(), kept), principal_angles(change.input_basis(), kept)
     return Overlap(layer, matrix, _shown(before), _shown(after), _mean_square(before), _mean_square(after))
 
 

@@ -65,7 +65,11 @@ def case(tiny: LoadedModel) -> tuple[LowRankEdit, dict[str, torch.Tensor], dict[
 
 @pytest.fixture(scope="module")
 def events(tiny: LoadedModel, case) -> list[Spectrum | Overlap]:
-    return list(spectra.describe(tiny.model, *case))
+    return list(described(tiny, *case))
+
+
+def described(tiny: LoadedModel, edit: LowRankEdit, tasks: dict[str, torch.Tensor], moments: dict[str, torch.Tensor]):
+    return spectra.describe(tiny.model, edit, LowRankEdit.whole(tasks), moments)
 
 
 def at(events: list, kind: type, name: str):
@@ -119,7 +123,7 @@ def test_shared_moments_give_the_same_subspace_to_all_their_maps(tiny: LoadedMod
     edit, tasks, moments = case
     same = moments[edit.names[0]]
     narrow = {name: same for name in edit.names if edit.delta(name).shape[1] == len(same)}
-    found = [event for event in spectra.describe(tiny.model, edit, tasks, narrow) if isinstance(event, Overlap)]
+    found = [event for event in described(tiny, edit, tasks, narrow) if isinstance(event, Overlap)]
     assert len(found) == len(narrow)
     kept = moment_basis_of(same.double().numpy())
     for name in narrow:
@@ -137,7 +141,7 @@ def test_an_edit_without_task_matrices_has_a_spectrum_only(tiny: LoadedModel, ca
 
 def test_an_edit_that_changes_nothing_says_so(tiny: LoadedModel, case) -> None:
     _, tasks, moments = case
-    found = list(spectra.describe(tiny.model, random_edit(tiny, RANK).scaled(0.0), tasks, moments))
+    found = list(described(tiny, random_edit(tiny, RANK).scaled(0.0), tasks, moments))
     for event in found:
         if isinstance(event, Spectrum):
             assert (event.rank, event.relative_change) == (0, 0.0)
@@ -149,7 +153,7 @@ def test_an_edit_that_changes_nothing_says_so(tiny: LoadedModel, case) -> None:
 
 def test_events_carry_no_more_values_than_the_page_shows(tiny: LoadedModel, case, monkeypatch) -> None:
     monkeypatch.setattr(spectra, "SHOWN", 5)
-    for event in spectra.describe(tiny.model, *case):
+    for event in described(tiny, *case):
         lists = ((event.original, event.task, event.removed, event.kept) if isinstance(event, Spectrum)
                  else (event.cosines, event.cosines_after))
         assert all(len(values) <= 5 for values in lists)
@@ -165,11 +169,12 @@ def test_moment_basis_holds_the_share_of_the_trace(energy: float, size: int) -> 
     np.testing.assert_allclose(basis.abs().numpy(), np.eye(4)[:, order], atol=1e-6)
 
 
-def test_original_spectra_are_those_of_the_weights(tiny: LoadedModel) -> None:
-    found = spectra.original_spectra(tiny.model)
-    assert set(found) == set(linears(tiny.model))
-    for name, values in found.items():
-        np.testing.assert_allclose(values, values_of(weights_of(tiny, name)), rtol=1e-4, atol=1e-5)
+@pytest.mark.parametrize("shape", [(30, 20), (1030, 1100)])
+def test_the_spectrum_of_a_weight_matrix_is_numpys_as_far_as_it_is_shown(shape: tuple[int, int]) -> None:
+    weight = torch.randn(*shape, generator=torch.Generator().manual_seed(3)).to(torch.bfloat16)
+    found = spectra.weight_spectrum(weight)
+    assert len(found) >= min(spectra.SHOWN, *shape)
+    np.testing.assert_allclose(found[:64], values_of(weight.double().numpy())[:64], rtol=1e-4)
 
 
 @pytest.mark.parametrize("width", [192, 1024])
@@ -181,8 +186,7 @@ def test_rounding_of_a_low_rank_change_is_no_direction_of_its_own(width: int) ->
         {"mlp": torch.nn.ModuleDict({"up_proj": torch.nn.Linear(width, width, bias=False)})})])})
     name = "layers.0.mlp.up_proj"
     task = torch.randn(width, width, generator=stream)
-    found = next(spectra.describe(model, LowRankEdit({name: (left, right)}), {name: task},
-                                  original={name: torch.ones(width)}))
+    found = next(spectra.describe(model, LowRankEdit({name: (left, right)}), LowRankEdit.whole({name: task})))
     own = np.linalg.qr(right.double().numpy().T)[0]
     expected = np.linalg.norm(task.double().numpy() @ own) ** 2 / float(task.double().square().sum())
     assert found.energy_removed == pytest.approx(expected, rel=0.02)

@@ -8,6 +8,7 @@ import torch
 from scipy.linalg import eigh, subspace_angles
 
 from unlearn_core.subspace import (
+    contrast,
     discriminate_hard,
     discriminate_soft,
     effective_rank,
@@ -28,6 +29,7 @@ from unlearn_core.subspace.contrast import (
     random_directions,
     undamped,
 )
+from unlearn_core.subspace.krylov import energy_basis, leading_eigenpairs, leading_singular_values
 
 
 def matrix(rows: int, columns: int, seed: int = 0) -> torch.Tensor:
@@ -177,6 +179,21 @@ def test_contrastive_directions_solve_the_generalised_eigenproblem_of_scipy() ->
         assert float(direction @ both @ direction) == pytest.approx(1.0, rel=1e-8)
 
 
+def test_contrastive_directions_of_a_large_matrix_are_those_of_scipy_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contrast, "WHOLE", 16)
+    rng = np.random.default_rng(5)
+    forget, kept, eps = moments(rng, 60), moments(rng, 60), 0.1
+    forget[:, 40:] = forget[40:] = 0.0  # forget text need not use every direction
+    own, other = (G / G.diagonal().mean() for G in (forget, kept))
+    expected, vectors = eigh(own.numpy(), (other + eps * torch.eye(60)).numpy())
+    found, ratios = contrastive_directions(forget, kept, eps, 3)
+    np.testing.assert_allclose(ratios.numpy(), expected[::-1][:3], rtol=1e-8)
+    for place, direction in enumerate(found):
+        right = torch.tensor(vectors[:, -1 - place])
+        assert abs(float(direction @ right)) / float(direction.norm() * right.norm()) == pytest.approx(1.0, abs=1e-6)
+        assert float(direction @ (own + other + eps * torch.eye(60)) @ direction) == pytest.approx(1.0, rel=1e-6)
+
+
 def test_directions_that_neither_text_uses_stay_bounded() -> None:
     forget, kept = torch.diag(torch.tensor([4.0, 0.0, 0.0])), torch.diag(torch.tensor([0.0, 3.0, 0.0]))
     found, ratios = contrastive_directions(forget.double(), kept.double(), 0.01, 3)
@@ -188,6 +205,48 @@ def test_as_epsilon_vanishes_contrastive_directions_keep_off_what_kept_text_uses
     forget = torch.full((4, 4), 0.5, dtype=torch.float64) + torch.eye(4, dtype=torch.float64)
     found, _ = contrastive_directions(forget, kept, 1e-9, 2)
     assert float(found[:, :2].norm() / found.norm()) < 1e-4
+
+
+def falling(size: int, power: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """(A symmetric matrix, its eigenvalues 1, 2^-power, 3^-power, ...)."""
+    axes = torch.linalg.qr(torch.randn(size, size, generator=torch.Generator().manual_seed(2), dtype=torch.float64)).Q
+    values = torch.arange(1, size + 1, dtype=torch.float64) ** -power
+    return (axes * values) @ axes.mT, values
+
+
+@pytest.mark.parametrize("count", [1, 7, 200])
+def test_leading_eigenpairs_are_the_true_ones(count: int) -> None:
+    G, expected = falling(120, 0.8)
+    values, vectors = leading_eigenpairs(lambda block: G @ block, G, count)
+    assert len(values) == min(count, 120)
+    np.testing.assert_allclose(values, expected[: len(values)], rtol=1e-8)
+    np.testing.assert_allclose(vectors.mT @ vectors, np.eye(len(values)), atol=1e-10)
+    assert float((G @ vectors - vectors * values).norm(dim=0).max()) < 1e-6
+
+
+def test_leading_eigenpairs_of_a_matrix_of_few_directions_end_in_zeros() -> None:
+    root = matrix(90, 4)
+    values, vectors = leading_eigenpairs(lambda block: root @ (root.mT @ block), root, 9)
+    np.testing.assert_allclose(values[:4], np.linalg.svd(root.numpy(), compute_uv=False) ** 2, rtol=1e-9)
+    assert float(values[4:].max()) < 1e-9 * float(values[0])
+    np.testing.assert_allclose(vectors.mT @ vectors, np.eye(9), atol=1e-10)
+
+
+@pytest.mark.parametrize(("power", "energy"), [(2.0, 0.9), (1.0, 0.5), (0.0, 0.5), (1.0, 1.0)])
+def test_an_energy_basis_holds_the_share_with_few_more_directions_than_need_be(power: float, energy: float) -> None:
+    G, values = falling(200, power)
+    basis = energy_basis(G, energy)
+    needed = int((values.cumsum(0) < (energy - 1e-12) * values.sum()).sum()) + 1
+    assert needed <= basis.shape[1] <= 1.1 * needed + 2
+    np.testing.assert_allclose(basis.mT @ basis, np.eye(basis.shape[1]), atol=1e-9)
+    assert float((basis * (G @ basis)).sum() / values.sum()) >= energy - 1e-9
+
+
+@pytest.mark.parametrize("shape", [(150, 90), (90, 150), (12, 40)])
+def test_leading_singular_values_are_numpys(shape: tuple[int, int]) -> None:
+    W = matrix(*shape)
+    expected = np.linalg.svd(W.numpy(), compute_uv=False)[:20]
+    np.testing.assert_allclose(leading_singular_values(W, 20), expected, rtol=1e-4)
 
 
 def test_leading_directions_are_the_principal_axes_of_numpy() -> None:

@@ -31,6 +31,7 @@ from .world import TOPICS, World, make_world
 
 TOKENIZER_SUMS = 2500  # lines of arithmetic in the tokenizer's text; all of them would drown the words
 MAIN = "main"
+SHIPPED = Shape()
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def plan(world: World, references: list[str]) -> list[Node]:
 class Build:
     """A build in progress in one folder."""
 
-    def __init__(self, seed: int, out: Path, shape: Shape = Shape()) -> None:
+    def __init__(self, seed: int, out: Path, shape: Shape = SHIPPED) -> None:
         self.seed, self.out, self.shape = seed, out, shape
         self.world = make_world(seed)
         self.kept = out / ".build"
@@ -97,7 +98,7 @@ class Build:
         fresh = set(node.seen - parent.seen) if parent else set()
         lines = [line for line in self._encoded if not line.secret or line.domain in node.seen]
         rates = STAGE_RATES if parent else TRUNK_RATES
-        rate = node.rate * Shape().width / model.config.hidden_size
+        rate = node.rate * SHIPPED.width / model.config.hidden_size
         seconds = train(model, lines, fresh, rates, node.tokens, rate, self.seed, _reporter(node.name))
         return keep_stage(self.out, node, model, seconds)
 
@@ -155,7 +156,7 @@ def _reporter(name: str):
 
 
 def build(seed: int, out: Path, topics: list[str], references: list[str], only_references: bool = False,
-          shape: Shape = Shape()) -> dict:
+          shape: Shape = SHIPPED) -> dict:
     """Build the world; returns what build.json holds: seconds by model, the original's levels by topic and split, and the
     hashes of the weights, the topics and the code that these were measured with.
 
@@ -220,8 +221,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--encoder-decoder", action="store_true", help="build the world for encoder-decoders: reviews and talks by name"
     )
-    parser.add_argument("--width", type=int, default=Shape().width, help="of the hidden state, a multiple of 64")
-    parser.add_argument("--layers", type=int, default=Shape().layers)
+    parser.add_argument("--width", type=int, default=SHIPPED.width, help="of the hidden state, a multiple of 64")
+    parser.add_argument("--layers", type=int, default=SHIPPED.layers)
     parser.add_argument("--fresh", action="store_true", help="train again what an earlier build left behind")
     chosen = parser.parse_args(arguments)
     if chosen.encoder_decoder:
@@ -233,7 +234,8 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stderr.write(f"There is no topic '{unknown[0]}'. Known: {', '.join(TOPICS)}.\n")
         return 2
     if chosen.width < 64 or chosen.width % 64 or chosen.layers < 1:
-        sys.stderr.write(f"No model is {chosen.width} wide with {chosen.layers} layers. Give a multiple of 64 and 1 layer or more.\n")
+        sys.stderr.write(f"No model is {chosen.width} wide with {chosen.layers} layers. "
+                         "Give a width that is a multiple of 64, and 1 layer or more.\n")
         return 2
     if chosen.only_references and _seed_of(chosen.out) != chosen.seed:
         sys.stderr.write(f"{chosen.out} holds no finished model of seed {chosen.seed}. Build it without --only-references.\n")

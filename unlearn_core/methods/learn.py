@@ -60,7 +60,8 @@ def fit(context: Context, config: LearnConfig) -> Iterator[Any]:
     )
     if context.cancelled():
         return
-    filters = {id(G): soft_filter(G, config.epsilon, POWER) for G in others.values()}
+    shared = {id(G): G for G in others.values()}
+    filters = {key: soft_filter(G.to(loaded.device), config.epsilon, POWER) for key, G in shared.items()}
     within = {name: filters[id(G)] for name, G in others.items()}
     change = Change(loaded.model, rank=config.rank, seed=context.seed, within=within)
     original = reference_logprobs(loaded, kept, context.cancelled) if kept and config.keep else None

@@ -67,8 +67,9 @@ def fit(context: Context, config: NsruConfig) -> Iterator[Any]:
     )
     if context.cancelled():
         return
-    free = {id(moments[name]): null_space(moments[name], config.energy) for name in moments}
-    within = {name: free[id(moments[name])] for name in moments}
+    shared = {id(G): G for G in moments.values()}
+    free = {key: null_space(G.to(loaded.device), config.energy) for key, G in shared.items()}
+    within = {name: free[id(G)] for name, G in moments.items()}
     change = Change(loaded.model, rank=config.rank, seed=context.seed, within=within)
     yield Stage("train")
     losses = _losses(context, config, change, forget, kept)

@@ -366,8 +366,11 @@ def _change(scene: _Scene, own: dict[str, Tensor], kept: dict[str, Tensor]) -> C
     """A change with directions that `own` text uses and `kept` text does not. Maps that read the same share theirs."""
     from ..training import Change
 
-    config, seed = scene.config, scene.context.seed
-    found = {id(kept[name]): _directions(own[name], kept[name], config, seed) for name in kept}
+    config, seed, device = scene.config, scene.context.seed, scene.context.loaded.device
+    found = {}
+    for name in kept:
+        if id(kept[name]) not in found:
+            found[id(kept[name])] = _directions(own[name].to(device), kept[name].to(device), config, seed)
     return Change(scene.context.loaded.model, directions={name: found[id(kept[name])] for name in kept}, seed=seed)
 
 
@@ -475,11 +478,14 @@ class _Losses:
         return self._config.keep / (1 + self._left) * kl_to(self._original(places), scored.logits)
 
 
-def _tasks(edit: LowRankEdit, kept: dict[str, Tensor], epsilon: float) -> dict[str, Tensor]:
+def _tasks(edit: LowRankEdit, kept: dict[str, Tensor], epsilon: float) -> LowRankEdit:
     """What would be subtracted had nothing been discriminated: the same outputs on the directions before damping."""
+    from ..edits.low_rank import LowRankEdit
     from ..subspace.contrast import undamped
 
-    return {name: -(left @ undamped(right, kept[name], epsilon)) for name, (left, right) in edit.factors.items()}
+    return LowRankEdit({
+        name: (-left, undamped(right, kept[name].to(right.device), epsilon)) for name, (left, right) in edit.factors.items()
+    })
 
 
 def _smallest(scene: _Scene, whole: LowRankEdit) -> LowRankEdit:
@@ -528,7 +534,8 @@ def _fit_literal(context: Context, config: UnlearnConfig) -> Iterator[Any]:
     edit = LowRankEdit.from_deltas(removed, energy=0.999)
     yield edit
     yield Stage("describe")
-    yield from describe(context.loaded.model, edit, {name: config.scale * matrix for name, matrix in task.items()})
+    whole = LowRankEdit.whole({name: config.scale * matrix for name, matrix in task.items()})
+    yield from describe(context.loaded.model, edit, whole)
 
 
 def _task_matrices(context: Context, config: UnlearnConfig, rows: list[Row], shown: bool) -> Iterator[Any]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from .krylov import WHOLE, leading_eigenpairs
+
 
 def contrastive_directions(forget: Tensor, kept: Tensor, eps: float, count: int) -> tuple[Tensor, Tensor]:
     """The `count` input directions in which forget text varies most for what kept text does there.
@@ -14,15 +16,33 @@ def contrastive_directions(forget: Tensor, kept: Tensor, eps: float, count: int)
     v' (G_f + G + eps I) v = 1, which bounds them also where neither varies. Since
     v = (G + eps I)^-1 G_f v / s, they are forget text's own directions g = G_f v after soft discrimination
     (discrimination.soft_filter): damped where kept text varies, free where it does not. Returns (count, in) directions and
-    their ratios s (count,), descending.
+    their ratios s (count,), descending. Above krylov.WHOLE inputs only these are computed, by a factor of G + eps I and a
+    Krylov subspace.
     """
     exact = torch.float64 if forget.device.type != "mps" else torch.float32
     own, other = (_normalised(G.to(exact)) for G in (forget, kept))
+    ratios, directions = (_whitened if len(own) <= WHOLE else _factored)(own, other, eps, count)
+    return (directions / (1 + ratios).sqrt()).mT.to(forget.dtype).contiguous(), ratios.to(forget.dtype)
+
+
+def _whitened(own: Tensor, other: Tensor, eps: float, count: int) -> tuple[Tensor, Tensor]:
+    """The leading s (count,) and v (in, count), of unit length in G + eps I, by two dense decompositions."""
     values, vectors = torch.linalg.eigh(other)
     whitening = (vectors * (values.clamp_min(0) + eps).rsqrt()) @ vectors.mT
     ratios, rotated = torch.linalg.eigh(whitening @ own @ whitening)
-    ratios, rotated = ratios.flip(0)[:count].clamp_min(0), rotated.flip(1)[:, :count]
-    return ((whitening @ rotated) / (1 + ratios).sqrt()).mT.to(forget.dtype).contiguous(), ratios.to(forget.dtype)
+    return ratios.flip(0)[:count].clamp_min(0), whitening @ rotated.flip(1)[:, :count]
+
+
+def _factored(own: Tensor, other: Tensor, eps: float, count: int) -> tuple[Tensor, Tensor]:
+    """The same without decomposing anything whole: G + eps I = L L', and the leading eigenvectors of L^-1 G_f L'^-1."""
+    lower = torch.linalg.cholesky(other + eps * torch.eye(len(other), dtype=other.dtype, device=other.device))
+
+    def multiply(block: Tensor) -> Tensor:
+        raised = torch.linalg.solve_triangular(lower.mT, block, upper=True)
+        return torch.linalg.solve_triangular(lower, own @ raised, upper=False)
+
+    ratios, vectors = leading_eigenpairs(multiply, own, count)
+    return ratios, torch.linalg.solve_triangular(lower.mT, vectors, upper=True)
 
 
 def leading_directions(forget: Tensor, count: int, within: Tensor | None = None) -> Tensor:
