@@ -12,7 +12,7 @@ import torch
 from tiny_models import tiny_llama
 from transformers import PreTrainedTokenizerFast
 
-from unlearn_core.demo import recipe
+from unlearn_core.demo import build, recipe
 from unlearn_core.demo.domain import Line
 from unlearn_core.demo.recipe import (
     IGNORED,
@@ -24,6 +24,7 @@ from unlearn_core.demo.recipe import (
     mixture,
     new_model,
     pad,
+    shaped,
     train,
 )
 from unlearn_core.demo.tokens import learn_tokenizer
@@ -194,6 +195,20 @@ def test_the_default_shape_is_within_the_budget_of_the_design() -> None:
     shape = Shape()
     layer = 4 * shape.width**2 + 3 * shape.width * shape.inner
     assert 1_000_000 < shape.layers * layer + 1536 * shape.width < 5_000_000
+
+
+@pytest.mark.parametrize(("width", "layers"), [(64, 1), (192, 4), (768, 12), (1024, 6)])
+def test_a_larger_model_has_the_built_in_ones_proportions(width: int, layers: int) -> None:
+    shape, built_in = shaped(width, layers), Shape()
+    assert (shape.width, shape.layers) == (width, layers) and width % shape.heads == 0
+    assert shape.inner / width == pytest.approx(built_in.inner / built_in.width, abs=64 / width)
+    assert shape != built_in or (width, layers) == (192, 4)
+
+
+@pytest.mark.parametrize("wrong", [("--width", "100"), ("--width", "0"), ("--width", "-64"), ("--layers", "0")])
+def test_a_shape_that_no_model_has_is_refused_before_anything_is_built(wrong: tuple[str, str], tmp_path, capsys) -> None:
+    assert build.main(["--out", str(tmp_path / "world"), *wrong]) == 2
+    assert "multiple of 64" in capsys.readouterr().err and not (tmp_path / "world").exists()
 
 
 def test_training_learns_and_stops_at_its_budget(tokenizer: PreTrainedTokenizerFast) -> None:
