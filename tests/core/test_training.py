@@ -279,6 +279,27 @@ def test_retain_loss_is_told_which_rows_it_holds(tiny: LoadedModel) -> None:
     assert all(event.forget is not None and event.retain is not None for event in events)
 
 
+@pytest.mark.parametrize("strength", [0.25, 1.0])
+def test_forget_rows_see_so_much_of_the_change_and_kept_rows_all_of_it(tiny: LoadedModel, strength: float) -> None:
+    edit, rows = random_edit(tiny, 2), encode_rows(tiny, OPEN)
+    seen: dict[str, Tensor] = {}
+
+    def noting(name: str):
+        def loss(part: Scored, places) -> Tensor:
+            seen[name] = part.logits.detach().clone()
+            return descend(part)
+
+        return loss
+
+    change, plan = Change.resumed(tiny.model, edit), Plan(1, 1e-9, forget_rows=3, retain_rows=3)
+    list(train(context_of(tiny), change, plan, rows, rows, noting("forget"), noting("kept"), forget_strength=strength))
+    for name, share in (("forget", strength), ("kept", 1.0)):
+        with attached(tiny.model, edit.scaled(share)), torch.no_grad():
+            expected = {row: part_of(score(tiny, [row]), 0, 1).logits for row in rows}
+        found = sorted(seen[name].sum(1).tolist())
+        assert found == pytest.approx(sorted(torch.cat(list(expected.values())).sum(1).tolist()), abs=1e-3)
+
+
 def test_a_penalty_alone_keeps_the_change_small(tiny: LoadedModel) -> None:
     def size(penalty) -> float:
         change, plan = Change(tiny.model, rank=2), Plan(8, 1e-2, snapshots=1)

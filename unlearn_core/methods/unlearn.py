@@ -20,6 +20,11 @@ wordings and languages meet (a forced choice answers the same whatever is asked,
 too. Its price are neighbours that differ from the forget set by names alone; `near` gives these more stand-ins. So by default
 it is done where given forget questions have no names of their own: a task, such as sums, is what is asked, and nothing else.
 
+Where nothing but the task is to be forgotten, a change that just suffices for its given wording does not reach the next one, and
+training longer only fits that wording closer. So open questions without names of their own must be gone already when only a part
+of the change is there (`forget_at`), while kept text, at twice the weight, sees all of it: a margin, which other wordings then
+fall into. Facts get none, since it costs neighbours told apart by names alone; nor do forced choices, which are brought to a mark.
+
 What no given question asks for in so many words may still be told: from half way on, every few steps, given facts in frames of the
 original's own (own_words.py) are put to the changed model, and where it knows more than a few of them the training begins again
 with them, and with forget questions in other words, among what must go: with fewer directions, which they help to find, and more
@@ -58,6 +63,7 @@ NEAR_SEED = 77  # so that the further copies of neighbours are others
 ANSWERED = 0.5  # share of what kept text uses that is then read off where its answers are given
 GIVEN_TURNS = 3  # how often a given forget question is drawn for each of its copies
 REWORDED = 0.5  # share of tokens exchanged in the last copy of a forget question, in the others evenly less
+MARGIN, MARGIN_KEEP = 0.6, 2.0  # forget_at where nothing has names, and the weight of kept text with any margin
 TOLD, TOLD_ONCE = 0.1, 2  # the share of own statements that may still be known, and so many in any case
 CHECKED = 8  # steps between two times that they are asked
 TOLD_REWORDED = 2  # such copies of every open forget question at least, beside own statements,
@@ -131,6 +137,13 @@ class UnlearnConfig(MethodConfig):
         description="Find the directions of open questions in all of their text, or where their answers are given, which reaches "
         "more wordings and costs neighbours told apart by names; auto: there, if no names mark the forget set",
     )
+    forget_at: float = Field(
+        0.0,
+        ge=0.0,
+        le=1.0,
+        description="Share of the change at which open questions must be forgotten already: reaches other wordings, costs "
+        "neighbours told apart by names. 0: 0.6 if no names mark the forget set, else 1",
+    )
     own_words: bool = Field(
         True,
         description="Ask from half way on whether the model still states by itself what must go; then begin again with these "
@@ -191,7 +204,9 @@ def _fit_soft(context: Context, config: UnlearnConfig) -> Iterator[Any]:
     kept_rows += kept_copies(loaded, near, asked, config.near, context.seed + NEAR_SEED)
     kept_rows += marked_copies(loaded, near, far, asked, config.marked, context.seed)
     original, kept = _originals(context, kept_rows, asked if config.groups > 1 else [], config)
-    where = config.where if config.where != "auto" else "texts" if own_names(asked, plain) else "answers"
+    named = bool(own_names(asked, plain))
+    where = config.where if config.where != "auto" else "texts" if named else "answers"
+    config = _with_margin(config, named, any(question.options for question in given.forget))
     if where == "answers":
         kept = _with_answers(context, kept, plain)
     if context.cancelled():
@@ -356,6 +371,12 @@ def _in_groups(scene: _Scene) -> Iterator[Any]:
     return scene, change.edit()
 
 
+def _with_margin(config: UnlearnConfig, named: bool, forced: bool) -> UnlearnConfig:
+    """The settings with `forget_at` between 0 and 1, and kept text weighed accordingly."""
+    at = 1.0 if forced else config.forget_at or (1.0 if named else MARGIN)
+    return config.model_copy(update={"forget_at": at, "keep": config.keep * (MARGIN_KEEP if at < 1 else 1)})
+
+
 def _plan(config: UnlearnConfig, steps: int) -> Plan:
     from ..training import Plan
 
@@ -377,7 +398,8 @@ def _change(scene: _Scene, own: dict[str, Tensor], kept: dict[str, Tensor]) -> C
 def _train(scene: _Scene, change: Change, plan: Plan, forget: list[Row], kept: list[Row], losses: _Losses) -> Iterator[Any]:
     from ..training import train
 
-    yield from train(scene.context, change, plan, forget, kept, losses.forget, losses.keep)
+    at = scene.config.forget_at
+    yield from train(scene.context, change, plan, forget, kept, losses.forget, losses.keep, forget_strength=at)
 
 
 def _directions(own: Tensor, kept: Tensor, config: UnlearnConfig, seed: int) -> Tensor:
@@ -497,12 +519,13 @@ def _smallest(scene: _Scene, whole: LowRankEdit) -> LowRankEdit:
     context, kept, forget_loss = scene.context, scene.plain, _Losses(None, scene.config).forget
     choices = encode_rows(context.loaded, context.given.forget, choices=True)
     forget = choices + scene.stand_ins(choices)
-    target, share = loss_of(context, whole, forget, forget_loss), greedy_share(context, whole, kept)
+    at = scene.config.forget_at
+    target, share = loss_of(context, whole.scaled(at), forget, forget_loss), greedy_share(context, whole, kept)
 
     def keeps(rank: int) -> bool:
         candidate = whole.truncated(rank)
         return (
-            loss_of(context, candidate, forget, forget_loss) <= target + FORGET_SLACK
+            loss_of(context, candidate.scaled(at), forget, forget_loss) <= target + FORGET_SLACK
             and greedy_share(context, candidate, kept) >= share - KEPT_SLACK
         )
 

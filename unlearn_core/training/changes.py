@@ -115,10 +115,10 @@ class Change(nn.Module):
         )
 
     @contextmanager
-    def active(self) -> Iterator[None]:
-        """Inside the block the model computes W x + U A x, with gradients for the trained factors."""
+    def active(self, strength: float = 1.0) -> Iterator[None]:
+        """Inside the block the model computes W x + strength · U A x, with gradients for the trained factors."""
         handles = [
-            place.register_forward_hook(_addition(left, right))
+            place.register_forward_hook(_addition(left, right, strength))
             for place, left, right in zip(self._places, self.left, self._inputs(), strict=True)
         ]
         try:
@@ -136,10 +136,10 @@ def map_names(model: nn.Module) -> dict[int, list[str]]:
     return dict(sorted(found.items()))
 
 
-def _addition(left: Tensor, right: Tensor) -> Callable:
+def _addition(left: Tensor, right: Tensor, strength: float) -> Callable:
     def add(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
         change = functional.linear(functional.linear(inputs[0].to(right.dtype), right), left)
-        return output + change.to(output.dtype)
+        return output + (change if strength == 1.0 else strength * change).to(output.dtype)
 
     return add
 

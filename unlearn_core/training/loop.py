@@ -45,11 +45,13 @@ def train(
     forget_loss: BatchLoss | None,
     retain_loss: BatchLoss | None,
     penalty: Callable[[dict[str, Tensor]], Tensor] | None = None,
+    forget_strength: float = 1.0,
 ) -> Iterator[Loss | Snapshot]:
     """Train the change in place to lower losses on answers; see `descend`.
 
     `forget_loss` and `retain_loss` turn a scored batch, and the positions of its rows in `forget` or `retain`, into a scalar to
-    minimise (weights included); both kinds of rows share one forward pass. `penalty` is added for the deltas as they are.
+    minimise (weights included); both kinds of rows share one forward pass. `penalty` is added for the deltas as they are. With
+    a `forget_strength`, of a `Change` alone, forget rows see only so much of it, in a pass of their own.
     """
     yield from descend(
         context,
@@ -58,7 +60,7 @@ def train(
         forget,
         retain,
         lambda chosen, kept: _losses(
-            context.loaded, change, forget, retain, chosen, kept, forget_loss, retain_loss, penalty
+            context.loaded, change, forget, retain, chosen, kept, forget_loss, retain_loss, penalty, forget_strength
         ),
     )
 
@@ -115,17 +117,23 @@ def trained_edit(context: Context, change: Change, training: Iterable[Any]) -> I
         yield from describe(context.loaded.model, edit)
 
 
-def _losses(loaded, change, forget, retain, chosen, kept, forget_loss, retain_loss, penalty) -> list[Tensor | None]:
-    """Forget loss, retain loss and penalty of one step, from one forward pass over both kinds of rows where both are used."""
-    use_forget, use_retain = forget_loss is not None and bool(chosen), retain_loss is not None and bool(kept)
-    rows = ([forget[place] for place in chosen] if use_forget else []) + (
-        [retain[place] for place in kept] if use_retain else []
-    )
-    with change.active():
-        scored = score(loaded, rows)
-    split = len(chosen) if use_forget else 0
-    first = forget_loss(part_of(scored, 0, split), chosen) if use_forget else None
-    second = retain_loss(part_of(scored, split, scored.count), kept) if use_retain else None
+def _losses(
+    loaded, change, forget, retain, chosen, kept, forget_loss, retain_loss, penalty, strength
+) -> list[Tensor | None]:
+    """Forget loss, retain loss and penalty of one step, from one forward pass over both kinds of rows where both are used, and
+    see as much of the change."""
+    asked = [forget[place] for place in chosen] if forget_loss is not None else []
+    held = [retain[place] for place in kept] if retain_loss is not None else []
+    if asked and strength != 1.0:
+        with change.active(strength):
+            first = forget_loss(score(loaded, asked), chosen)
+        with change.active():
+            second = retain_loss(score(loaded, held), kept) if held else None
+    else:
+        with change.active():
+            scored = score(loaded, asked + held)
+        first = forget_loss(part_of(scored, 0, len(asked)), chosen) if asked else None
+        second = retain_loss(part_of(scored, len(asked), scored.count), kept) if held else None
     return [first, second, penalty(change.deltas()) if penalty is not None else None]
 
 
