@@ -89,7 +89,7 @@ class InputMoments:
         """name -> mean outer product (in, in), float32; maps that share an input share the tensor. Zero before any pass."""
         if not self.count:
             return {
-                name: torch.zeros(place.weight.shape[1], place.weight.shape[1], device=place.weight.device)
+                name: torch.zeros(place.weight.shape[1], place.weight.shape[1], device=self._home or place.weight.device)
                 for name, place in self._places.items()
             }
         shared = {name: total / max(1, self._counts[name]) for name, total in self._sums.items()}

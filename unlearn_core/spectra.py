@@ -36,17 +36,20 @@ def describe(
 
     `removed`: the edit itself. `tasks`: the task matrices before discrimination, where there are any, as factors; what
     discrimination left in place is their part outside the edit's input directions. `moments`: second moments of each
-    map's inputs over kept text. No product of factors is formed, so that large matrices cost as little as small ones.
+    map's inputs over kept text. No product of factors is formed.
     """
-    places, bases = linears(model), {}
+    places = linears(model)
+    bases: dict[int, Tensor] = {}
     for name in removed.names:
         layer, matrix = matrix_place(name)
         change = _Decomposed(*removed.factors[name])
         task = None if tasks is None else _Decomposed(*tasks.factors[name])
         yield _spectrum(layer, matrix, places[name].weight.detach(), change, task)
         if moments is not None and name in moments and moments[name].any():
-            kept = bases.setdefault(id(moments[name]), moment_basis(moments[name]))
-            yield _overlap(layer, matrix, kept, task or change, change)
+            key = id(moments[name])
+            if key not in bases:
+                bases[key] = moment_basis(moments[name])
+            yield _overlap(layer, matrix, bases[key], task or change, change)
 
 
 class _Decomposed:
@@ -58,11 +61,11 @@ class _Decomposed:
 
     def outside(self, other: _Decomposed) -> Tensor:
         """Singular values of the part that reads no direction which the other reads."""
-        values, right = other.values, other.right.to(self.A.device)
-        own = right[:, values > values.max() * 1e-6] if len(values) else right
+        values, right = other.values, other.right
+        own = (right[:, values > values.max() * 1e-6] if len(values) else right).to(self.A.device)
         return low_rank_svd(self.B, self.A - (self.A @ own) @ own.mT)[1]
 
-    def input_basis(self, energy: float = ENERGY) -> Tensor:
+    def reads(self, energy: float = ENERGY) -> Tensor:
         """The leading right singular vectors that hold `energy` of the squared norm, on the CPU."""
         return self.right[:, : energy_rank(self.values, energy)].cpu()
 
@@ -115,7 +118,7 @@ def _spectrum(layer: int, matrix: str, weight: Tensor, change: _Decomposed, task
 
 
 def _overlap(layer: int, matrix: str, kept: Tensor, task: _Decomposed, change: _Decomposed) -> Overlap:
-    before, after = principal_angles(task.input_basis(), kept), principal_angles(change.input_basis(), kept)
+    before, after = principal_angles(task.reads(), kept), principal_angles(change.reads(), kept)
     return Overlap(layer, matrix, _shown(before), _shown(after), _mean_square(before), _mean_square(after))
 
 

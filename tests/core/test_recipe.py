@@ -202,13 +202,25 @@ def test_a_larger_model_has_the_built_in_ones_proportions(width: int, layers: in
     shape, built_in = shaped(width, layers), Shape()
     assert (shape.width, shape.layers) == (width, layers) and width % shape.heads == 0
     assert shape.inner / width == pytest.approx(built_in.inner / built_in.width, abs=64 / width)
-    assert shape != built_in or (width, layers) == (192, 4)
+    assert (shape == built_in) == ((width, layers) == (192, 4))
 
 
 @pytest.mark.parametrize("wrong", [("--width", "100"), ("--width", "0"), ("--width", "-64"), ("--layers", "0")])
 def test_a_shape_that_no_model_has_is_refused_before_anything_is_built(wrong: tuple[str, str], tmp_path, capsys) -> None:
     assert build.main(["--out", str(tmp_path / "world"), *wrong]) == 2
     assert "multiple of 64" in capsys.readouterr().err and not (tmp_path / "world").exists()
+
+
+def test_a_folder_with_a_build_of_another_shape_is_refused(tokenizer: PreTrainedTokenizerFast, tmp_path, capsys) -> None:
+    new_model(tokenizer, 0, Shape(width=64, layers=1, heads=2, inner=192)).save_pretrained(tmp_path / ".build" / "trunk")
+    assert recipe.shape_of(tmp_path / ".build" / "trunk") == shaped(64, 1)
+    assert build.main(["--out", str(tmp_path)]) == 2
+    assert "another shape" in capsys.readouterr().err and not (tmp_path / "model.safetensors").exists()
+
+
+def test_the_rate_falls_as_the_model_widens() -> None:
+    assert recipe.rate_for(Shape(), 1.5e-3) == 1.5e-3
+    assert recipe.rate_for(shaped(768, 12), 1.2e-3) == pytest.approx(3e-4)
 
 
 def test_training_learns_and_stops_at_its_budget(tokenizer: PreTrainedTokenizerFast) -> None:

@@ -29,7 +29,7 @@ from unlearn_core.subspace.contrast import (
     random_directions,
     undamped,
 )
-from unlearn_core.subspace.krylov import energy_basis, leading_eigenpairs, leading_singular_values
+from unlearn_core.subspace.krylov import _widening, energy_basis, leading_eigenpairs, leading_singular_values
 
 
 def matrix(rows: int, columns: int, seed: int = 0) -> torch.Tensor:
@@ -243,10 +243,34 @@ def test_an_energy_basis_holds_the_share_with_few_more_directions_than_need_be(p
 
 
 @pytest.mark.parametrize("shape", [(150, 90), (90, 150), (12, 40)])
-def test_leading_singular_values_are_numpys(shape: tuple[int, int]) -> None:
+@pytest.mark.parametrize("kind", ["even", "one that outweighs all", "few directions"])
+def test_leading_singular_values_are_numpys(shape: tuple[int, int], kind: str) -> None:
     W = matrix(*shape)
-    expected = np.linalg.svd(W.numpy(), compute_uv=False)[:20]
-    np.testing.assert_allclose(leading_singular_values(W, 20), expected, rtol=1e-4)
+    if kind == "one that outweighs all":
+        W = W + 1e4 * torch.outer(W[:, 0] / W[:, 0].norm(), W[0] / W[0].norm())
+    if kind == "few directions":
+        W = W[:, :5] @ W[:5]
+    expected = np.linalg.svd(W.float().double().numpy(), compute_uv=False)[:20]
+    np.testing.assert_allclose(leading_singular_values(W.float(), 20), expected, rtol=2e-4, atol=1e-6 * expected[0])
+
+
+def test_a_krylov_basis_stays_orthonormal_where_the_matrix_has_one_direction() -> None:
+    root = matrix(60, 1)
+    for basis, images in _widening(lambda block: root @ (root.mT @ block), root, 9):
+        np.testing.assert_allclose(basis.mT @ basis, np.eye(basis.shape[1]), atol=1e-9)
+        np.testing.assert_allclose(images, root @ (root.mT @ basis), atol=1e-9)
+    assert basis.shape == (60, 60)
+
+
+@pytest.mark.parametrize("eps", [1e-2, 1e-8])
+def test_contrastive_directions_of_few_tokens_are_found_at_any_epsilon(eps: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Second moments summed in single precision over fewer tokens than inputs are a little below zero here and there."""
+    kept, forget = matrix(40, 200).float(), matrix(30, 200, 1).float()
+    dense = contrastive_directions(forget.mT @ forget, kept.mT @ kept, eps, 3)
+    monkeypatch.setattr(contrast, "WHOLE", 16)
+    found = contrastive_directions(forget.mT @ forget, kept.mT @ kept, eps, 3)
+    assert found[0].isfinite().all()
+    np.testing.assert_allclose(found[1], dense[1], rtol=0.02)
 
 
 def test_leading_directions_are_the_principal_axes_of_numpy() -> None:

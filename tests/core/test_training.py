@@ -31,6 +31,7 @@ from unlearn_core.training import (
     open_part,
     part_of,
     parts_by_entity,
+    readings,
     reference_logprobs,
     score,
     train,
@@ -298,6 +299,26 @@ def test_forget_rows_see_so_much_of_the_change_and_kept_rows_all_of_it(tiny: Loa
             expected = {row: part_of(score(tiny, [row]), 0, 1).logits for row in rows}
         found = sorted(seen[name].sum(1).tolist())
         assert found == pytest.approx(sorted(torch.cat(list(expected.values())).sum(1).tolist()), abs=1e-3)
+
+
+@pytest.mark.parametrize("strength", [0.5, 1.0])
+def test_a_loss_that_asks_the_original_anew_gets_the_original(
+    tiny: LoadedModel, strength: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A large vocabulary's log-probabilities are not kept but found again at each step, which the change must not be on for."""
+    rows = encode_rows(tiny, OPEN)
+    known = torch.cat([torch.log_softmax(score(tiny, [row]).logits.detach().float(), -1) for row in rows])
+    monkeypatch.setattr(readings, "KEPT_BYTES", 0)
+    original = reference_logprobs(tiny, rows)
+    seen: list[Tensor] = []
+
+    def keep(part: Scored, places) -> Tensor:
+        seen.append(original(sorted(places)))
+        return descend(part)
+
+    change = Change.resumed(tiny.model, random_edit(tiny, 2))
+    list(train(context_of(tiny), change, Plan(1, 1e-9, retain_rows=3), rows, rows, descend, keep, forget_strength=strength))
+    torch.testing.assert_close(seen[0], known, atol=1e-4, rtol=1e-4)
 
 
 def test_a_penalty_alone_keeps_the_change_small(tiny: LoadedModel) -> None:

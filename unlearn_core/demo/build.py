@@ -25,7 +25,7 @@ from ..topics.reader import write_topic
 from .by_name.build import build_by_name
 from .by_name.world import TOPICS as BY_NAME
 from .domain import Line
-from .recipe import STAGE_RATES, TRUNK_RATES, Shape, encode_lines, new_model, shaped, train
+from .recipe import STAGE_RATES, TRUNK_RATES, Shape, encode_lines, new_model, rate_for, shape_of, shaped, train
 from .tokens import learn_tokenizer
 from .world import TOPICS, World, make_world
 
@@ -98,7 +98,7 @@ class Build:
         fresh = set(node.seen - parent.seen) if parent else set()
         lines = [line for line in self._encoded if not line.secret or line.domain in node.seen]
         rates = STAGE_RATES if parent else TRUNK_RATES
-        rate = node.rate * SHIPPED.width / model.config.hidden_size
+        rate = rate_for(self.shape, node.rate)
         seconds = train(model, lines, fresh, rates, node.tokens, rate, self.seed, _reporter(node.name))
         return keep_stage(self.out, node, model, seconds)
 
@@ -160,13 +160,14 @@ def build(seed: int, out: Path, topics: list[str], references: list[str], only_r
     """Build the world; returns what build.json holds: seconds by model, the original's levels by topic and split, and the
     hashes of the weights, the topics and the code that these were measured with.
 
-    With `only_references` the finished model in `out` and its topics stay as they are; its references are built beside it.
+    With `only_references` the finished model in `out` and its topics stay as they are; its references are built beside it, in
+    its shape.
     """
     from .references import provenance, score_reference, write_topic_imprint
 
     file = out / "build.json"
     record = json.loads(file.read_text()) if only_references else {"seed": seed}
-    work = Build(seed, out, shape)
+    work = Build(seed, out, shape_of(out) if only_references else shape)
     nodes = {node.name: node for node in plan(work.world, references)}
     if not only_references:
         work.publish(_trained(MAIN, work, nodes), out)
@@ -240,11 +241,14 @@ def main(arguments: list[str] | None = None) -> int:
     if chosen.only_references and _seed_of(chosen.out) != chosen.seed:
         sys.stderr.write(f"{chosen.out} holds no finished model of seed {chosen.seed}. Build it without --only-references.\n")
         return 2
+    shape, trunk = shaped(chosen.width, chosen.layers), chosen.out / ".build" / "trunk"
     if chosen.fresh:
         shutil.rmtree(chosen.out / ".build", ignore_errors=True)
+    if not chosen.only_references and trunk.is_dir() and shape_of(trunk) != shape:
+        sys.stderr.write(f"{chosen.out} holds stages of a build of another shape. Give another folder, or --fresh to start over.\n")
+        return 2
     logging.disable_progress_bar()
     keep_freed_memory()
-    shape = shaped(chosen.width, chosen.layers)
     record = build(chosen.seed, chosen.out, topics, references, chosen.only_references, shape)
     sys.stderr.write("\n")
     sys.stdout.write(json.dumps(record, indent=1) + "\n")
@@ -258,7 +262,7 @@ def _main_by_name(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -
     if unknown:
         sys.stderr.write(f"There is no topic '{unknown[0]}'. Known: {', '.join(BY_NAME)}.\n")
         return 2
-    if chosen.only_references or chosen.topics != parser.get_default("topics"):
+    if chosen.only_references or any(getattr(chosen, name) != parser.get_default(name) for name in ("topics", "width", "layers")):
         sys.stderr.write("--encoder-decoder builds all its topics with its model: leave the other options out.\n")
         return 2
     if chosen.fresh:

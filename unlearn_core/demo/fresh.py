@@ -11,7 +11,18 @@ import torch
 from transformers import AutoTokenizer, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from .build import Node, keep_stage, plan
-from .recipe import STAGE_RATES, TRUNK_RATES, Encoded, encode_lines, new_model, steps, steps_needed
+from .recipe import (
+    STAGE_RATES,
+    TRUNK_RATES,
+    Encoded,
+    Shape,
+    encode_lines,
+    new_model,
+    rate_for,
+    shape_of,
+    steps,
+    steps_needed,
+)
 from .world import World, make_world
 
 
@@ -50,13 +61,14 @@ def train_without(folder: Path, seed: int, topic: str, device: torch.device, sha
     if cancelled():
         return
     total = sum(steps_needed(part.lines, part.fresh, part.rates, part.tokens, seed) for part in course)
-    model = _start(kept, tokenizer, seed).to(device).requires_grad_(True)
+    shape = shape_of(folder)
+    model = _start(kept, tokenizer, seed, shape).to(device).requires_grad_(True)
     done = 0
     for part in course:
         if cancelled():
             return
         started = time.monotonic()
-        for loss, _ in steps(model, part.lines, part.fresh, part.rates, part.tokens, part.node.rate, seed):
+        for loss, _ in steps(model, part.lines, part.fresh, part.rates, part.tokens, rate_for(shape, part.node.rate), seed):
             done += 1
             yield Step(done, total, part.node.name, loss.item(), model)
             if cancelled():
@@ -89,9 +101,9 @@ def _course(folder: Path, world: World, topic: str, tokenizer: PreTrainedTokeniz
     return folder / ".build" / nodes[first - 1].name if first else None, course
 
 
-def _start(kept: Path | None, tokenizer: PreTrainedTokenizerFast, seed: int) -> LlamaForCausalLM:
+def _start(kept: Path | None, tokenizer: PreTrainedTokenizerFast, seed: int, shape: Shape) -> LlamaForCausalLM:
     """The kept stage, or an untrained model; the random state of others is left alone."""
     if kept is not None:
         return LlamaForCausalLM.from_pretrained(kept, dtype=torch.float32)
     with torch.random.fork_rng():
-        return new_model(tokenizer, seed)
+        return new_model(tokenizer, seed, shape)

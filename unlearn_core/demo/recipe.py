@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -43,6 +44,17 @@ def shaped(width: int, layers: int) -> Shape:
     built_in = Shape()
     inner = math.ceil(width * built_in.inner / built_in.width / 64) * 64
     return Shape(width, layers, width // (32 if width < 512 else 64), inner)
+
+
+def shape_of(folder: Path) -> Shape:
+    """The shape of a model that is stored in a folder."""
+    config = LlamaConfig.from_pretrained(folder)
+    return Shape(config.hidden_size, config.num_hidden_layers, config.num_attention_heads, config.intermediate_size)
+
+
+def rate_for(shape: Shape, rate: float) -> float:
+    """The learning rate of a model of this shape, where `rate` is that of the built-in one: the lower, the wider it is."""
+    return rate * (Shape().width / shape.width)
 
 
 @dataclass(frozen=True)

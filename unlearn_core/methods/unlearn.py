@@ -141,8 +141,9 @@ class UnlearnConfig(MethodConfig):
         0.0,
         ge=0.0,
         le=1.0,
-        description="Share of the change at which open questions must be forgotten already: reaches other wordings, costs "
-        "neighbours told apart by names. 0: 0.6 if no names mark the forget set, else 1",
+        description="Share of the change at which answers must be forgotten already, kept text weighing twice below 1: reaches "
+        "other wordings, costs neighbours told apart by names. 0: 0.6 if no names mark the forget set, else 1. Not with forced "
+        "choices in it",
     )
     own_words: bool = Field(
         True,
@@ -280,7 +281,7 @@ class _Scene:
         rows = self.kept_rows + [self.asked[place] for place in places]
         theirs = sum(len(row.ids) for row in rows[behind:]) / max(1, sum(len(row.ids) for row in rows))
         rest = self.moments(others)
-        mixed = {id(moment): (1 - theirs) * moment + theirs * rest[name] for name, moment in self.kept.items()}
+        mixed = {id(moment): (1 - theirs) * moment + theirs * rest[name].to(moment.device) for name, moment in self.kept.items()}
         kept = {name: mixed[id(moment)] for name, moment in self.kept.items()}  # maps that read the same share theirs
         return rows, original and (lambda chosen: original([at[place] for place in chosen])), kept
 
@@ -313,8 +314,10 @@ def _at_once(scene: _Scene) -> Iterator[Any]:
         f"made of given facts in frames of its own, and with {again.reworded} reworded copies of every open question among what "
         f"must go; at rank {again.config.rank}, and kept text at weight {again.config.keep:g}."
     )
-    second = _change(again, again.moments(range(len(again.asked))), again.kept)
-    last = 0
+    moments = again.moments(range(len(again.asked)))
+    if scene.context.cancelled():
+        return scene, first.edit()
+    second, last = _change(again, moments, again.kept), 0
     for item in Tally(done + steps, done).told(_training(again, second, steps)):
         yield item
         last = item.step
@@ -450,7 +453,7 @@ def _with_answers(context: Context, kept: dict[str, Tensor], plain: list[Row]) -
         return kept
     starts = [row.start - 1 for row in plain]
     there = context.statistics("kept-answers", lambda: second_moments(loaded, plain, context.cancelled, starts=starts))
-    found = {id(moment): mixed(moment, there[name], share) for name, moment in kept.items()}
+    found = {id(moment): mixed(moment, there[name].to(moment.device), share) for name, moment in kept.items()}
     return {name: found[id(moment)] for name, moment in kept.items()}
 
 

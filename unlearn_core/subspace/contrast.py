@@ -34,8 +34,11 @@ def _whitened(own: Tensor, other: Tensor, eps: float, count: int) -> tuple[Tenso
 
 
 def _factored(own: Tensor, other: Tensor, eps: float, count: int) -> tuple[Tensor, Tensor]:
-    """The same without decomposing anything whole: G + eps I = L L', and the leading eigenvectors of L^-1 G_f L'^-1."""
-    lower = torch.linalg.cholesky(other + eps * torch.eye(len(other), dtype=other.dtype, device=other.device))
+    """The same without decomposing anything whole: G + eps I = L L', and the leading eigenvectors of L^-1 G_f L'^-1. Where
+    rounding has left G so far below zero that no L is, decomposed whole after all."""
+    lower, failed = torch.linalg.cholesky_ex(other + eps * torch.eye(len(other), dtype=other.dtype, device=other.device))
+    if failed:
+        return _whitened(own, other, eps, count)
 
     def multiply(block: Tensor) -> Tensor:
         raised = torch.linalg.solve_triangular(lower.mT, block, upper=True)

@@ -13,7 +13,9 @@ import torch
 from torch import Tensor
 
 WHOLE = 1024  # size up to which a dense decomposition is as quick
+ROUNDING = 1e-6  # of the largest singular value: what is below is none
 SPARE = 8  # columns of a block beside those that are wanted
+EXHAUSTED = 1e-5  # share of a column that is rounding
 _START = 0  # seed of the first block
 
 
@@ -54,20 +56,24 @@ def energy_basis(G: Tensor, energy: float) -> Tensor:
 
 def leading_singular_values(W: Tensor, count: int, tolerance: float = 1e-4) -> Tensor:
     """The `count` largest singular values of W (out, in), descending: widened until a block changes none of them by more than
-    `tolerance` of it."""
-    W = W if W.shape[0] >= W.shape[1] else W.mT
-    count, before = min(count, W.shape[1]), None
-    for basis, images in _widening(lambda block: W.mT @ (W @ block), W.mT, count + SPARE):
+    `tolerance` of it, or by more than rounding. In double precision, where a device has it: squared, small values beside a large
+    one would be lost to rounding."""
+    exact = W.to(torch.float64 if W.device.type != "mps" else torch.float32)
+    exact = exact if exact.shape[0] >= exact.shape[1] else exact.mT
+    count, before = min(count, exact.shape[1]), None
+    for basis, images in _widening(lambda block: exact.mT @ (exact @ block), exact.mT, count + SPARE):
         values = _ritz(basis, images)[0][:count].clamp_min(0).sqrt()
-        if basis.shape[1] == W.shape[1] or (before is not None and bool((values - before <= tolerance * values).all())):
+        settled = before is not None and bool((values - before <= tolerance * values + ROUNDING * values[0]).all())
+        if settled or basis.shape[1] == exact.shape[1]:
             break
         before = values
-    return values
+    return values.to(W.dtype)
 
 
 def _widening(multiply: Callable[[Tensor], Tensor], like: Tensor, width: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Orthonormal bases Q (n, m) of growing Krylov subspaces with the images A Q, the last of them all of the space."""
-    start = torch.randn(len(like), min(width, len(like)), generator=torch.Generator().manual_seed(_START))
+    stream = torch.Generator().manual_seed(_START)
+    start = torch.randn(len(like), min(width, len(like)), generator=stream)
     block = torch.linalg.qr(start.to(like))[0]
     basis, images = like.new_zeros(len(like), 0), like.new_zeros(len(like), 0)
     while block.shape[1]:
@@ -75,8 +81,13 @@ def _widening(multiply: Callable[[Tensor], Tensor], like: Tensor, width: int) ->
         basis, images = torch.cat([basis, block], 1), torch.cat([images, image], 1)
         yield basis, images
         block = image[:, : len(like) - basis.shape[1]]
-        for _ in range(3):  # what is left of a block after the first time can be rounding, which the others make orthogonal
-            block = torch.linalg.qr(block - basis @ (basis.mT @ block))[0]
+        for _ in range(4):
+            left = block - basis @ (basis.mT @ block)
+            lost = left.norm(dim=0) <= EXHAUSTED * block.norm(dim=0)  # the subspace holds it: any other direction will do
+            if lost.any():
+                fresh = torch.randn(len(like), int(lost.sum()), generator=stream).to(like)
+                left[:, lost] = fresh - basis @ (basis.mT @ fresh)
+            block = torch.linalg.qr(left)[0]
 
 
 def _ritz(basis: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:

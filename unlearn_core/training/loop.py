@@ -120,21 +120,25 @@ def trained_edit(context: Context, change: Change, training: Iterable[Any]) -> I
 def _losses(
     loaded, change, forget, retain, chosen, kept, forget_loss, retain_loss, penalty, strength
 ) -> list[Tensor | None]:
-    """Forget loss, retain loss and penalty of one step, from one forward pass over both kinds of rows where both are used, and
-    see as much of the change."""
+    """Forget loss, retain loss and penalty of one step: from one forward pass over both kinds of rows where both are used, or from
+    two, where forget rows see `strength` of the change. The losses come after the passes, with the change off, for what they may
+    ask of the original."""
     asked = [forget[place] for place in chosen] if forget_loss is not None else []
     held = [retain[place] for place in kept] if retain_loss is not None else []
     if asked and strength != 1.0:
         with change.active(strength):
-            first = forget_loss(score(loaded, asked), chosen)
+            of_asked = score(loaded, asked)
         with change.active():
-            second = retain_loss(score(loaded, held), kept) if held else None
+            of_held = score(loaded, held) if held else None
     else:
         with change.active():
             scored = score(loaded, asked + held)
-        first = forget_loss(part_of(scored, 0, len(asked)), chosen) if asked else None
-        second = retain_loss(part_of(scored, len(asked), scored.count), kept) if held else None
-    return [first, second, penalty(change.deltas()) if penalty is not None else None]
+        of_asked, of_held = part_of(scored, 0, len(asked)), part_of(scored, len(asked), scored.count)
+    return [
+        forget_loss(of_asked, chosen) if asked else None,
+        retain_loss(of_held, kept) if held else None,
+        penalty(change.deltas()) if penalty is not None else None,
+    ]
 
 
 def on_answers(loss: Callable[..., Tensor], *settings: float, weight: float = 1.0) -> BatchLoss:
