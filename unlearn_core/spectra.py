@@ -48,7 +48,7 @@ def describe(
         if moments is not None and name in moments and moments[name].any():
             key = id(moments[name])
             if key not in bases:
-                bases[key] = moment_basis(moments[name])
+                bases[key] = moment_basis(moments[name].to(places[name].weight.device))
             yield _overlap(layer, matrix, bases[key], task or change, change)
 
 
