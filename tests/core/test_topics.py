@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -108,10 +109,28 @@ def test_options_make_a_forced_choice_with_chance_as_floor() -> None:
     ("a.jsonl", b'{"question": "a", "answer": "b"}\n{"question": \n', "line 2"),
     ("a.jsonl", b'["a"]\n', "not an object"),
     ("a.jsonl", b'{"question": ["a"], "answer": "b"}\n', "not text"), ("a.json", b'{"some": "thing"}', "not a list"),
+    ("a.jsonl", b'{"question": "Who \\ud800?", "answer": "a"}\n', "half of a character"),
+    ("a.json", b'[{"question": "Who \\udc00?", "answer": "a"}]', "half of a character"),
+    ("a.jsonl", b'{"question": "a", "answer": "b", "id": ' + b"9" * 5000 + b"}\n", "thousands of digits"),
+    ("a.json", b'[{"question": "a", "answer": "b", "id": ' + b"9" * 5000 + b"}]", "thousands of digits"),
     ("a.json", b"[" * 100_000, "nested"), ("a.json", b"[1, 2", "not valid JSON"), ("a.json", b'"text"', "not a list"),
 ])
 def test_a_bad_upload_is_one_sentence(name: str, data: bytes, word: str) -> None:
     assert word in refusal(name, data)
+
+
+def test_two_halves_in_a_row_are_a_character() -> None:
+    topic = parse_upload("a.jsonl", b'{"question": "Who is \\ud83d\\ude00?", "answer": "a"}\n')
+    assert topic.questions[0].prompt == "Who is \U0001F600?"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.csv")
+    (tmp_path / "folder.csv").mkdir()
+    for name in ("pipe.csv", "folder.csv"):
+        with pytest.raises(BadInput, match="no file"):
+            find_topic(str(tmp_path / name), None)
 
 
 def test_a_hostile_name_stays_a_plain_one() -> None:

@@ -142,8 +142,8 @@ class UnlearnConfig(MethodConfig):
         ge=0.0,
         le=1.0,
         description="Share of the change at which answers must be forgotten already, kept text weighing twice below 1: reaches "
-        "other wordings, costs neighbours told apart by names. 0: 0.6 if no names mark the forget set, else 1. Not with forced "
-        "choices in it",
+        "other wordings, costs neighbours told apart by names. 0: 0.6 if no names mark the forget set, else 1. Ignored where the "
+        "forget set has forced choices",
     )
     own_words: bool = Field(
         True,

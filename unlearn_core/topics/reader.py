@@ -18,6 +18,7 @@ MAX_TEXT = 4_000  # characters of one prompt, answer or option
 MAX_HELD_TEXTS = 5_000
 PARTS = ("given", "held", "both")
 REFERENCES = ("retrained", "chance")
+_HALF = re.compile(r"\\u[dD][89a-fA-F]")
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _FORMAT = "A topic file is a JSON object with name, title, summary, neighbor_title and questions."
 
@@ -76,6 +77,8 @@ def check_questions(questions: tuple[Question, ...], source: str) -> None:
 def read_bytes(path: Path) -> bytes:
     """The bytes of a file of at most `MAX_BYTES`; raises BadInput where it cannot be read."""
     try:
+        if not path.is_file() and path.exists():
+            raise fault(path.name, "it is a folder or a device, no file", "Give a file with questions and answers.")
         if path.stat().st_size > MAX_BYTES:
             raise fault(path.name, f"it is larger than {MAX_BYTES // 2**20} MB", "Take fewer questions.")
         return path.read_bytes()
@@ -108,12 +111,21 @@ def decode_text(data: bytes, source: str) -> str:
 def parse_json(text: str, source: str) -> Any:
     """Parsed JSON; raises BadInput with the place of the first fault."""
     try:
-        return json.loads(text)
+        body = json.loads(text)
     except json.JSONDecodeError as error:
         raise fault(source, f"it is not valid JSON ({error.msg}, line {error.lineno}, column {error.colno})",
                     "Correct that place.") from error
     except RecursionError as error:
         raise fault(source, "its JSON is nested too deeply", _FORMAT) from error
+    except ValueError as error:  # of Python's own limit
+        raise fault(source, "a number in it has thousands of digits", "Shorten it, or put it in quotes.") from error
+    if _HALF.search(text):  # two halves in a row make a character, one alone makes a text that cannot be written
+        try:
+            json.dumps(body, ensure_ascii=False).encode()
+        except UnicodeEncodeError as error:
+            half = f"\\u{ord(error.object[error.start]):04x}"
+            raise fault(source, f"{half} in it is half of a character", "Write the character itself.") from error
+    return body
 
 
 def fault(source: str, why: str, remedy: str) -> BadInput:

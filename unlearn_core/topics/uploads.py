@@ -106,10 +106,10 @@ def _json_body(text: str, source: str, lines: bool) -> dict[str, Any] | list[Any
     """A JSON object with questions (a topic file), or a list of rows."""
     if not lines:
         try:
-            body = json.loads(text)
-        except (json.JSONDecodeError, RecursionError) as error:
+            json.loads(text)
+        except (ValueError, RecursionError) as error:
             lines = getattr(error, "msg", "") == "Extra data"
-            body = None if lines else parse_json(text, source)
+        body = None if lines else parse_json(text, source)
         if isinstance(body, list) or (isinstance(body, dict) and "questions" in body):
             return body
         if not lines:
