@@ -124,7 +124,6 @@ def test_two_halves_in_a_row_are_a_character() -> None:
     assert topic.questions[0].prompt == "Who is \U0001F600?"
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
 def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.csv")
     (tmp_path / "folder.csv").mkdir()
