@@ -36,6 +36,7 @@ from unlearn_core.training import (
     score,
     train,
 )
+from unlearn_core.training.product import WithProduct
 
 
 def question(number: int, prompt: str, answer: str, options: tuple[str, ...] = ()) -> Question:
@@ -203,6 +204,69 @@ def test_training_with_a_change_equals_running_with_its_edit(tiny: LoadedModel) 
         before = edit.delta(edit.names[0]).clone()
         change.left[0].add_(1.0)
         assert torch.equal(edit.delta(edit.names[0]), before)  # the edit shares no memory with the change
+
+
+def test_the_product_of_one_step_is_the_same_as_of_four() -> None:
+    generator = torch.Generator().manual_seed(3)
+    sizes = {"inputs": (2, 5, 7), "left": (4, 3), "right": (3, 7)}
+    mine = {name: torch.randn(size, generator=generator, dtype=torch.float64, requires_grad=True) for name, size in sizes.items()}
+    weight, bias = (torch.randn(size, generator=generator, dtype=torch.float64) for size in ((4, 7), (4,)))
+    theirs = {name: value.detach().clone().requires_grad_() for name, value in mine.items()}
+    given = torch.randn(2, 5, 4, generator=generator, dtype=torch.float64)
+    for strength in (1.0, 0.6):
+        for values in (mine, theirs):
+            for value in values.values():
+                value.grad = None
+        found = WithProduct.apply(mine["inputs"], weight, bias, mine["left"], mine["right"], strength)
+        expected = theirs["inputs"] @ (weight + strength * theirs["left"] @ theirs["right"]).T + bias
+        torch.testing.assert_close(found, expected)
+        (found * given).sum().backward()
+        (expected * given).sum().backward()
+        for name in sizes:
+            torch.testing.assert_close(mine[name].grad, theirs[name].grad)
+
+
+def test_maps_that_are_no_plain_ones_get_a_hook_and_the_same_gradients(tiny: LoadedModel) -> None:
+    """Such as one on which an edit is attached: its own forward must be kept."""
+    rows, under, slopes = encode_rows(tiny, OPEN), random_edit(tiny), []
+    own = {name: place.weight.data for name, place in linears(tiny.model).items()}
+    for way in ("attached", "folded"):
+        change = Change(tiny.model, rank=3, seed=1)
+        with torch.no_grad():
+            for left in change.left:
+                left.normal_(std=0.1, generator=torch.Generator().manual_seed(2))
+        if way == "folded":
+            for name, place in linears(tiny.model).items():
+                place.weight.data = own[name] + under.delta(name)
+        try:
+            with attached(tiny.model, under if way == "attached" else None), change.active():
+                score(tiny, rows).logits.square().sum().backward()
+        finally:
+            for name, place in linears(tiny.model).items():
+                place.weight.data = own[name]
+        assert not any("forward" in place.__dict__ for place in linears(tiny.model).values())
+        slopes.append([parameter.grad for parameter in change.parameters()])
+    for one, other in zip(*slopes, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-3, rtol=1e-3)
+
+
+def test_an_error_inside_leaves_the_modules_as_they_were(tiny: LoadedModel) -> None:
+    change = Change(tiny.model, rank=2)
+    with pytest.raises(ZeroDivisionError), change.active():
+        raise ZeroDivisionError
+    assert not any(place.__dict__.get("forward") or place._forward_hooks for place in linears(tiny.model).values())
+
+
+def test_what_stands_after_the_last_predicted_token_is_never_read(tiny: LoadedModel) -> None:
+    seen: list[int] = []
+    rows = encode_rows(tiny, OPEN)
+    handle = tiny.model.get_input_embeddings().register_forward_hook(lambda module, inputs, output: seen.append(inputs[0].shape[1]))
+    try:
+        with torch.no_grad():
+            score(tiny, [max(rows, key=lambda row: len(row.ids))])
+    finally:
+        handle.remove()
+    assert seen == [max(len(row.ids) for row in rows) - 1]
 
 
 def test_given_directions_are_never_trained(tiny: LoadedModel) -> None:

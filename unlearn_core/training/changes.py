@@ -1,6 +1,6 @@
 """What is trained: thin products beside frozen weights, or scales of their outputs. Knows matrices; no row and no loss.
 
-Hooks add the change's output while it is active, so no copy of the weights and no gradient of their size is ever made, and the
+The change's output is added while it is active, so no copy of the weights and no gradient of their size is ever made, and the
 base weights are never written to.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from typing import Protocol
 
 import torch
@@ -17,6 +18,7 @@ from torch.nn import functional
 from ..edits.edit import Edit
 from ..edits.low_rank import LowRankEdit
 from ..models.loading import linears, matrix_place
+from .product import WithProduct, takes_product
 
 
 class Trainable(Protocol):
@@ -117,13 +119,18 @@ class Change(nn.Module):
     @contextmanager
     def active(self, strength: float = 1.0) -> Iterator[None]:
         """Inside the block the model computes W x + strength · U A x, with gradients for the trained factors."""
-        handles = [
-            place.register_forward_hook(_addition(left, right, strength))
-            for place, left, right in zip(self._places, self.left, self._inputs(), strict=True)
-        ]
+        handles, taken = [], []
         try:
+            for place, left, right in zip(self._places, self.left, self._inputs(), strict=True):
+                if takes_product(place, right):
+                    place.__dict__["forward"] = partial(_with_product, place, left, right, strength)
+                    taken.append(place)
+                else:
+                    handles.append(place.register_forward_hook(_addition(left, right, strength)))
             yield
         finally:
+            for place in taken:
+                del place.__dict__["forward"]
             for handle in handles:
                 handle.remove()
 
@@ -134,6 +141,10 @@ def map_names(model: nn.Module) -> dict[int, list[str]]:
     for name in linears(model):
         found.setdefault(matrix_place(name)[0], []).append(name)
     return dict(sorted(found.items()))
+
+
+def _with_product(place: nn.Linear, left: Tensor, right: Tensor, strength: float, inputs: Tensor) -> Tensor:
+    return WithProduct.apply(inputs, place.weight, place.bias, left, right, strength)
 
 
 def _addition(left: Tensor, right: Tensor, strength: float) -> Callable:

@@ -103,7 +103,7 @@ def score(loaded: LoadedModel, rows: Sequence[Row]) -> Scored:
     logits, labels, row_of = (torch.cat(found) for found in zip(*parts, strict=True))
     order = torch.argsort(row_of, stable=True)
     options = torch.tensor([row.options for row in rows], dtype=torch.long, device=loaded.device)
-    return Scored(logits[order], labels[order], row_of[order], options)
+    return Scored(logits.index_select(0, order), labels[order], row_of[order], options)
 
 
 def _score_block(loaded: LoadedModel, rows: Sequence[Row], block: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
@@ -118,7 +118,8 @@ def _score_block(loaded: LoadedModel, rows: Sequence[Row], block: Sequence[int])
     mask = (at < lengths[:, None]).long()
     places = answers.any(dim=0).nonzero()[:, 0]
     fewer = loaded.few_logits(places)
-    logits = loaded.model(input_ids=ids, attention_mask=mask, use_cache=False, **fewer).logits
+    seen = max(1, ids.shape[1] - 1)  # nothing is predicted after a last token
+    logits = loaded.model(input_ids=ids[:, :seen], attention_mask=mask[:, :seen], use_cache=False, **fewer).logits
     logits = (logits if fewer else logits[:, places]).flatten(0, 1)
     logits = logits.index_select(
         0, answers[:, places].flatten().nonzero()[:, 0]
