@@ -29,7 +29,8 @@ def main() -> None:
     settings = read_settings()
     with without_stub_files():
         from components.dashboard import build_ui
-        from components.first_paint import first_paint_html
+        from components.first_paint import first_paint
+        from components.follower import watched
         from components.launch import launch_arguments
     from unlearn_core.allocator import keep_freed_memory
     from unlearn_core.runner import Runner
@@ -38,7 +39,8 @@ def main() -> None:
     keep_freed_memory()
     store = Store(settings.runs_dir)
     runner = Runner(store, settings.trust_remote_code)
-    build_ui(runner, store, settings).launch(**launch_arguments(settings, first_paint_html(store)))
+    beginning = first_paint(store, lambda: watched(runner))
+    build_ui(runner, store, settings).launch(**launch_arguments(settings, beginning))
 
 
 if __name__ == "__main__":

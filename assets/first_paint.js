@@ -1,23 +1,30 @@
-// The verdict before Gradio has drawn anything: a plain copy, until the page's own stands. Knows only its HTML.
-((verdict) => {
+// What stands there before Gradio has drawn the right thing. Knows only its HTML.
+// The page opens with the recorded run: its verdict is shown at once, and gives way to the page's own. Where another run is to be
+// opened, the recorded one would stand under the other's address for as long as the server needs; a line of words covers it.
+((verdict, elsewhere) => {
   "use strict";
   const query = new URLSearchParams(location.search);
-  if (query.get("run")) return; // another run is to be opened
+  const run = query.get("run");
+  const other = run ? run !== "recorded" : elsewhere;
   const theme = query.get("__theme");
   const dark = theme ? theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
 
   const copy = document.createElement("div");
   copy.className = dark ? "lethe-first dark" : "lethe-first";
-  copy.innerHTML = verdict;
+  copy.innerHTML = other ? '<p class="lt lt-opening" role="status">Opening the run\u2026</p>' : verdict;
+  const there = other ? "#strip-words [data-run]" : "#verdict .lt-sentence";
 
   function follow() {
     if (!copy.isConnected && document.body) document.body.append(copy);
-    if (document.querySelector("#verdict .lt-sentence")) {
-      watch.disconnect();
-      copy.remove();
-    }
+    if (document.querySelector(there)) leave();
+  }
+
+  function leave() {
+    watch.disconnect();
+    copy.remove();
   }
 
   const watch = new MutationObserver(follow);
   watch.observe(document.documentElement, { childList: true, subtree: true });
-})(window.letheVerdict);
+  if (other) setTimeout(leave, 30000); // whatever went wrong, the page can be used
+})(window.letheVerdict, window.letheElsewhere);

@@ -15,7 +15,7 @@ from unlearn_core.errors import LetheError
 from unlearn_core.store import RECORDED, Store
 
 from . import runs, sidebar
-from .follower import follow
+from .follower import follow, watched
 from .links import parse
 from .problems import notice_html, problem_html
 from .screen import Drawn, draw
@@ -45,7 +45,7 @@ class Desk:
         What somebody typed, chose or opened while the page was still arriving stays.
         """
         state, messages = parse(query)
-        run_id = state.run or (None if self.runner.racing() or self.runner.sequencing() else self.runner.running()) or RECORDED
+        run_id = state.run or watched(self.runner) or RECORDED
         try:
             run_id = self.store.find(run_id).run_id
         except LetheError as error:
@@ -90,7 +90,7 @@ class Desk:
         seat.open(self.store.find(run_id).run_id, how)
         if seat.asking:  # nobody waits for an answer under another run
             self.runner.stop_ask(seat.asking)
-        seat.asking, seat.tab = "", tab
+        seat.asking, seat.tab, seat.moved = "", tab, tab
         return _reset() | seat.audit.blank() | {"messages": "", "tabs": gr.Tabs(selected=tab)} | self.listing(seat)
 
     def replay(self, seat: Seat) -> Drawn:

@@ -1,12 +1,13 @@
 """What the browser shows while the page's scripts are still on their way: the verdict, ready-made in the document.
 
 Gradio draws everything by script, seconds after the document is there, what it is given for the head included. Until its own
-verdict stands, a plain copy stands in its place; an address that opens a run of its own shows none.
+verdict stands, a plain copy stands in its place; where the page will open another run, a line that says so.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,27 +22,34 @@ from .view import replay
 ASSETS = Path(__file__).parent.parent / "assets"
 
 
-def first_paint_html(store: Store) -> str:
-    """Styles and a script for the beginning of the head; nothing where the recorded run cannot be read."""
+def first_paint(store: Store, watched: Callable[[], str | None] = lambda: None) -> Callable[[], str]:
+    """Gives, for each page that is asked for, styles and a script for the beginning of its head; nothing where the recorded run
+    cannot be read. `watched`: the run that a page without an address opens instead, or None."""
     try:
         verdict = verdict_html(replay(store.events(RECORDED)))
     except LetheError:
-        return ""
+        return lambda: ""
     style = (ASSETS / "style.css").read_text(encoding="utf-8")
     script = (ASSETS / "first_paint.js").read_text(encoding="utf-8")
     quoted = json.dumps(verdict).replace("<", "\\u003c")
-    return f"<style>{style}</style><script>window.letheVerdict = {quoted};\n{script}</script>"
+
+    def html() -> str:
+        elsewhere = json.dumps(watched() is not None)
+        known = f"window.letheVerdict = {quoted};window.letheElsewhere = {elsewhere};"
+        return f"<style>{style}</style><script>{known}\n{script}</script>"
+
+    return html
 
 
 class FirstPaint:
     """ASGI middleware that puts HTML at the beginning of the page's head. Every other answer passes as it is."""
 
-    def __init__(self, app: ASGIApp, html: str) -> None:
-        self._app, self._html = app, html.encode()
+    def __init__(self, app: ASGIApp, html: Callable[[], str]) -> None:
+        self._app, self._html = app, html
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] == "GET" and scope["path"] == "/":
-            await self._app(scope, receive, _Insertion(send, b"<head>", self._html))
+            await self._app(scope, receive, _Insertion(send, b"<head>", self._html().encode()))
         else:
             await self._app(scope, receive, send)
 

@@ -28,6 +28,15 @@ class Following(Protocol):
 
     def running(self) -> str | None: ...
 
+    def racing(self) -> str | None: ...
+
+    def sequencing(self) -> str | None: ...
+
+
+def watched(runner: Following) -> str | None:
+    """The run that a page opens when its address names none: the one in progress, unless it is one of many."""
+    return None if runner.racing() or runner.sequencing() else runner.running()
+
 
 def follow(turn: Turn, runner: Following, store: Store) -> Iterator[Drawn]:
     """The parts of the page that change, as they change, until the run is over or the tab looks at something else.
@@ -77,7 +86,7 @@ def _picture(turn: Turn, view: RunView, now: float, running: bool, ended: bool =
     turn.seat.view, turn.seat.running = view, running
     over = ended and view.over and turn.seat.kept
     standing = ("replay" if turn.how == "replay" else "live") if running else "over" if over else "idle"
-    strip = strip_html(view, now, running, turn.run_id == RECORDED, turn.how == "replay")
+    strip = strip_html(view, now, running, turn.run_id == RECORDED, turn.how == "replay", turn.run_id)
     return {"strip": strip, "standing": standing} | draw(view, turn.seat, running)
 
 

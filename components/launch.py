@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,10 @@ MAX_UPLOAD = "50mb"
 THREADS = 80  # every follower holds one while it waits
 
 
-def launch_arguments(settings: Settings, first_paint: str = "") -> dict[str, Any]:
+def launch_arguments(settings: Settings, first_paint: Callable[[], str] = str) -> dict[str, Any]:
     """What `Blocks.launch` needs for this page: no request leaves the machine, nothing is recorded by Gradio itself.
 
-    `first_paint`: HTML that the document begins with, for the time until the page is drawn.
+    `first_paint`: gives the HTML that the document begins with, for the time until the page is drawn.
     """
     theme = gr.themes.Default(
         primary_hue="slate",

@@ -14,15 +14,18 @@ _EXAMPLE_ENDING = '<span class="lt-quiet lt-wide">a real run of this program on 
 _WORDS = {"empty": "Nothing is running", "done": "Done", "stopped": "Stopped", "failed": "Failed"}
 
 
-def strip_html(view: RunView, now: float, running: bool, recorded: bool = False, replayed: bool = False) -> str:
+def strip_html(
+    view: RunView, now: float, running: bool, recorded: bool = False, replayed: bool = False, run_id: str = ""
+) -> str:
     """The strip. `now`: seconds since the run started, on the clock of the events; `running`: a worker is at it;
-    `recorded`: it is the example that ships with the program; `replayed`: nobody waits for it, so no time is left."""
+    `recorded`: it is the example that ships with the program; `replayed`: nobody waits for it, so no time is left;
+    `run_id`: what was opened, "" before the page has asked (`first_paint.js` waits for it)."""
     if running:
-        return _frame("running", _running_row(view, now, replayed), share(view))
+        return _frame("running", _running_row(view, now, replayed), share(view), run_id)
     status = "interrupted" if view.status == "running" else view.status
     word, ending = (EXAMPLE, _EXAMPLE_ENDING) if recorded else (_WORDS.get(status, "Interrupted"), _ending(view, status))
     return _frame(status, f'<span class="lt-strip-what"><b>{word}</b>{ending}</span>'
-                          f'<span class="lt-strip-time">{duration(view.at) if view.run_id else ""}</span>', None)
+                          f'<span class="lt-strip-time">{duration(view.at) if view.run_id else ""}</span>', None, run_id)
 
 
 def share(view: RunView) -> float | None:
@@ -64,9 +67,10 @@ def _ending(view: RunView, status: str) -> str:
     return f'<span class="lt-quiet">{escape(view.run_id)}</span>'
 
 
-def _frame(status: str, row: str, done: float | None) -> str:
+def _frame(status: str, row: str, done: float | None, run_id: str) -> str:
     bar = _bar(done) if status == "running" else ""
-    return (f'<div class="lt lt-strip lt-strip-{status}"><div class="lt-strip-row" role="status" aria-live="polite">'
+    opened = f' data-run="{escape(run_id)}"' if run_id else ""
+    return (f'<div class="lt lt-strip lt-strip-{status}"{opened}><div class="lt-strip-row" role="status" aria-live="polite">'
             f'<span class="lt-dot" aria-hidden="true"></span>{row}</div>{bar}</div>')
 
 

@@ -165,9 +165,16 @@ def _unmeasured(view: RunView) -> Verdict:
         start, reason = "Interrupted. ", "the program ended before it was measured"
     tone = "partial" if start else "unmeasured"
     if start and any(item.split == "forget" for item in view.live):
-        return Verdict(_so_far(view, f"{start}In the last sample the model answers "), tone, tuple(findings(view)))
+        opening = f"{start}In the last sample{_taken(view)} the model answers "
+        return Verdict(_so_far(view, opening), tone, tuple(findings(view)))
     return Verdict((Part(f"{start}What the model forgot about "), Part(view.topic_title, "topic"),
                     Part(f" is not known: {reason}.")), tone, tuple(findings(view)))
+
+
+def _taken(view: RunView) -> str:
+    """When the last live sample was taken, where training went on after it."""
+    taken, done = view.live[-1].step, view.losses[-1].step if view.losses else 0
+    return f", taken {done - taken} steps earlier," if done - taken > 1 else ""
 
 
 def _tone(view: RunView, found: list[Finding], pooled: Kept | None) -> str:

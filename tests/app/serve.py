@@ -17,7 +17,8 @@ from components.stubs import without_stub_files
 
 with without_stub_files():
     from components.dashboard import build_ui
-    from components.first_paint import first_paint_html
+    from components.first_paint import first_paint
+    from components.follower import watched
     from components.launch import launch_arguments
 from unlearn_core.store import Store
 
@@ -42,7 +43,8 @@ def main(port: str, folder: str, pace: str = "1") -> None:
     record(store)
     runner = ScriptedRunner(store, float(pace))
     threading.Thread(target=listen, args=(runner,), daemon=True).start()
-    build_ui(runner, store, settings).launch(**launch_arguments(settings, first_paint_html(store)))
+    beginning = first_paint(store, lambda: watched(runner))
+    build_ui(runner, store, settings).launch(**launch_arguments(settings, beginning))
 
 
 if __name__ == "__main__":

@@ -20,6 +20,16 @@ WATCH = """() => {
         {subtree: true, childList: true, characterData: true});
 }"""
 
+# What verdict and strip say whenever nothing covers them.
+UNCOVERED = """
+    window.seen = [];
+    const look = () => {
+        const parts = ['#verdict', '#strip-words'].map((id) => document.querySelector(id)?.innerText || '').join(' ').trim();
+        if (parts && !document.querySelector('.lethe-first')) window.seen.push(parts);
+    };
+    new MutationObserver(look).observe(document, {subtree: true, childList: true, characterData: true});
+"""
+
 # Where the text of a mark is, and whether it is shown within the window, beside the sidebar.
 LOOK = """(mark) => {
     const text = mark.querySelector('.lt-info-text'), box = text.getBoundingClientRect();
@@ -53,9 +63,29 @@ def test_the_verdict_is_there_before_any_script_of_gradio(scripted, browser):
     expect(page.locator(".lethe-first .lt-sentence")).to_contain_text("the Vale books")
     expect(page.locator(".lethe-first")).to_have_css("background-color", "rgb(14, 19, 27)")
     page.goto(f"{scripted.url}/?run=some-other-run")
-    expect(page.locator("body")).to_be_attached()
-    expect(page.locator(".lethe-first")).to_have_count(0)
+    expect(page.locator(".lethe-first")).to_have_text("Opening the run…")
     page.close()
+
+
+def test_a_page_of_another_run_never_shows_the_recorded_one(scripted, visit):
+    page = visit(scripted.url)
+    wanted = start(page, long=True)
+    during = visit(scripted.url, before=lambda page: page.add_init_script(UNCOVERED))
+    during.wait_for_url(re.compile(re.escape(wanted)))
+    page.locator("#stop").click()
+    expect(page.locator("#strip-words")).to_contain_text("Stopped")
+    after = visit(f"{scripted.url}/?run={wanted}", before=lambda page: page.add_init_script(UNCOVERED))
+    for opened in (during, after):
+        expect(opened.locator("#strip-words")).to_contain_text("Stopped")
+        seen = opened.evaluate("window.seen")
+        assert seen and not any("Recorded example" in text for text in seen), seen
+
+
+def test_a_link_to_a_run_that_is_gone_uncovers_the_page(scripted, visit):
+    page = visit(f"{scripted.url}/?run=2020-01-01-gone-abc")
+    expect(page.locator("#messages")).to_contain_text("recorded example is open instead")
+    expect(page.locator(".lethe-first")).to_have_count(0)
+    expect(page.locator("#verdict .lt-sentence")).to_be_visible()
 
 
 def test_the_first_copy_of_the_verdict_gives_way_to_the_page(scripted, visit):

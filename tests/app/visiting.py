@@ -169,3 +169,4 @@ def open_run(page: Page, name: str) -> None:
     row = page.locator(f"#runs-table tr[data-run='{name}']").or_(rows.filter(has=page.get_by_text(name, exact=True)))
     row.locator(".run-name").click()
     page.locator("#open-run").click()
+    expect(page.get_by_role("tab", name="Compare")).to_have_attribute("aria-selected", "true")

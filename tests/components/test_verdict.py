@@ -10,7 +10,7 @@ from components.findings import findings, kept, paired, relabelled, removed
 from components.verdict import TONES, verdict, verdict_html
 from components.view import RunView
 from tests.components.conftest import wilson
-from unlearn_core.events import EditReady, Failed, Finished, Measured, Perplexity, TopicReady
+from unlearn_core.events import EditReady, Failed, Finished, Loss, Measured, Perplexity, TopicReady
 
 SPLITS = ("forget", "forget_paraphrase", "forget_spanish", "neighbor", "retain", "general")
 GOOD = {"forget": (1.0, 0.01), "forget_paraphrase": (0.95, 0.02), "forget_spanish": (0.9, 0.02),
@@ -125,6 +125,16 @@ def test_every_tone_has_a_name_and_is_reachable(events, story):
     seen = {case.tone for case in CASES} | {verdict(RunView()).tone, verdict(story(status="failed")).tone}
     seen |= {verdict(RunView(run_id="r")).tone, "unmeasured"}
     assert seen == set(TONES)
+
+
+@pytest.mark.parametrize(("done", "says"), [(47, "In the last sample, taken 15 steps earlier, the model answers 30 % of 40"),
+                                            (32, "In the last sample the model answers 30 % of 40")])
+def test_a_sample_that_is_older_than_the_stop_says_so(done, says):
+    view = build(Case("", "partial", (), dict.fromkeys(SPLITS, (1.0, None)), status="stopped"))
+    sampled = Measured("during", 32, "forget", 0.3, 12, 40, 0.1, 0.5)
+    view = replace(view, live=(sampled,), losses=tuple(Loss(step, 80, 1.0, None) for step in range(1, done + 1)))
+    told = verdict(view)
+    assert says in told.sentence.replace("\u00a0", " ") and told.tone == "partial"
 
 
 def test_failure_is_a_card_and_a_stop_is_not(story):

@@ -188,5 +188,5 @@ def _unreadable(folder: Path, part: str, error: Exception) -> BadInput:
         return BadInput(f"{folder.name} brings its own Python code.", "Running it is off unless asked for.",
                         "Add --trust-remote-code if you trust its authors.", field="model")
     reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    return BadInput(f"The model in {folder} cannot be read.", f"Something is wrong with {part}: {reason[:200]}.",
+    return BadInput(f"The model in {folder} cannot be read.", f"Something is wrong with {part}: {reason[:200].rstrip('.')}.",
                     "Check that the folder is complete.", field="model")
