@@ -10,7 +10,7 @@
   const dark = theme ? theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
 
   const copy = document.createElement("div");
-  copy.className = dark ? "lethe-first dark" : "lethe-first";
+  copy.className = ["lethe-first", other && "lethe-opening", dark && "dark"].filter(Boolean).join(" ");
   copy.innerHTML = other ? '<p class="lt lt-opening" role="status">Opening the run\u2026</p>' : verdict;
   const there = other ? "#strip-words [data-run]" : "#verdict .lt-sentence";
 

@@ -8,10 +8,6 @@
   const HELP = [["Enter", "ask both models"], ["Esc", "stop the answers"], ["1 2 3", "Heat, Words, Plain"],
                 ["J K", "next and previous question"], ["/", "go to the question, or the search"], ["?", "this list"]];
 
-  // Until the server has said what the address opens, the example must not flash by.
-  if (new URLSearchParams(location.search).get("run")) document.documentElement.classList.add("lethe-opening");
-  setTimeout(() => document.documentElement.classList.remove("lethe-opening"), 8000);
-
   function say(text) {
     const note = document.createElement("div");
     note.className = "lethe-note";

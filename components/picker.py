@@ -101,7 +101,6 @@ document.addEventListener('lethe-move', ({detail: step}) => {
 # The server names the view in a query string; other parameters of the address (a forced theme, say) stay.
 _ADDRESS = """
 const show = () => {
-  document.documentElement.classList.remove('lethe-opening');
   if (!props.value) return;
   const query = new URLSearchParams(location.search);
   for (const name of ['run', 'tab', 'q', 'race', 'sequence', 'audit']) query.delete(name);
@@ -127,10 +126,7 @@ watch('value', () => {
 _STANDING = """
 const show = () => { document.documentElement.dataset.run = props.value || 'idle'; };
 show();
-watch('value', () => {
-  document.documentElement.classList.remove('lethe-opening');
-  show();
-});
+watch('value', show);
 """
 
 
