@@ -23,7 +23,7 @@ from .table import machine, markdown
 
 PARTS = [("as it is", {}), ("hard projection instead of damping", {"subspace": "hard"}),
          ("identified, not discriminated", {"subspace": "identified"}),
-         ("random subspace of equal rank", {"subspace": "random"}), ("no stand-ins", {"stand_ins": 0}),
+         ("random subspace of equal rank", {"subspace": "random"}), ("no stand-ins", {"stand_ins": 0, "near": 0}),
          ("no loss on kept text", {"keep": 0.0}), ("literal reading", {"reading": "literal"})]
 RANKS = [(f"rank {rank}", {"rank": rank}) for rank in (1, 2, 4, 8, 24, 48)]
 SHARES, SHARED = (0.0, 0.25, 0.5, 0.75, 1.0), 60

@@ -92,12 +92,12 @@ class UnlearnConfig(MethodConfig):
         12.0, ge=0.0, le=1000.0, description="Weight of staying close to the original on given text to keep"
     )
     stand_ins: int = Field(
-        4,
+        3,
         ge=0,
         le=20,
         description="Altered copies of every kept question, with other names or words, for those not given; 0 for none",
     )
-    near: int = Field(0, ge=0, le=20, description="Further such copies of every given neighbour")
+    near: int = Field(6, ge=0, le=20, description="Further such copies of every given neighbour")
     reworded: int = Field(
         0,
         ge=0,
@@ -126,7 +126,7 @@ class UnlearnConfig(MethodConfig):
         description="How much likelier one option becomes, always the same one (nats); 0 makes all equally likely",
     )
     steps: int = Field(
-        80, ge=1, le=2000, description="Training steps; in the literal reading half of them in each layer"
+        90, ge=1, le=2000, description="Training steps; in the literal reading half of them in each layer"
     )
     rate: float = Field(0.03, gt=0, le=1.0, description="Learning rate")
     decay: float = Field(
