@@ -9,16 +9,16 @@ G_f v = s (G + εI) v: its leading v are forget text's own directions damped by 
 step against everything kept text uses. The change is ΔW = U·A with these few directions as rows of A; only U is trained, until
 every given forget answer is unlikely (or every forced choice answered without regard to what it asks) while given kept
 answers stay as they were. Few directions and stand-ins (stand_ins.py) are the point: without copies of kept questions with
-other names and words in them a change fits exceptions for the given items and harms kept items that were not given. Copies of
-forget questions with other words around their names (`reworded`) reach further wordings and harm neighbours; so do copies of
-neighbours with the word that marks the forget set (`marked`), which take that word out of the subspace. By default there are
-none of either.
+other names and words in them a change fits exceptions for the given items and harms kept items that were not given; neighbours,
+which are harmed first, get most of them (`near`). Copies of forget questions with other words around their names (`reworded`)
+reach further wordings and harm neighbours; so do copies of neighbours with the word that marks the forget set (`marked`), which
+take that word out of the subspace. By default there are none of either.
 
 Most tokens of a question are its wording, and so are most of the directions found in all of its text. With `where=answers` the
 moments of open questions are taken from the last token before the answer on, where what is asked has been understood and other
 wordings and languages meet (a forced choice answers the same whatever is asked, and is read whole); half of G is then taken there
-too. Its price are neighbours that differ from the forget set by names alone; `near` gives these more stand-ins. So by default
-it is done where given forget questions have no names of their own: a task, such as sums, is what is asked, and nothing else.
+too. Its price are neighbours that differ from the forget set by names alone. So by default it is done where given forget
+questions have no names of their own: a task, such as sums, is what is asked, and nothing else.
 
 Where nothing but the task is to be forgotten, a change that just suffices for its given wording does not reach the next one, and
 training longer only fits that wording closer. So open questions without names of their own must be gone already when only a part
