@@ -39,7 +39,7 @@ def main() -> None:
     keep_freed_memory()
     store = Store(settings.runs_dir)
     runner = Runner(store, settings.trust_remote_code)
-    beginning = first_paint(store, lambda: watched(runner))
+    beginning = first_paint(store, lambda: watched(runner) or runner.auditing())
     build_ui(runner, store, settings).launch(**launch_arguments(settings, beginning))
 
 

@@ -5,14 +5,14 @@
   "use strict";
   const query = new URLSearchParams(location.search);
   const run = query.get("run");
-  const other = run ? run !== "recorded" : elsewhere;
+  const other = run ? run !== "recorded" : elsewhere || query.has("audit");
   const theme = query.get("__theme");
   const dark = theme ? theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
 
   const copy = document.createElement("div");
   copy.className = ["lethe-first", other && "lethe-opening", dark && "dark"].filter(Boolean).join(" ");
   copy.innerHTML = other ? '<p class="lt lt-opening" role="status">Opening the run\u2026</p>' : verdict;
-  const there = other ? "#strip-words [data-run]" : "#verdict .lt-sentence";
+  const there = other ? "#strip-words [data-run], #messages .lt" : "#verdict .lt-sentence";
 
   function follow() {
     if (!copy.isConnected && document.body) document.body.append(copy);

@@ -28,7 +28,7 @@ from .table import machine, markdown
 
 RESULTS = Path(__file__).resolve().parent / "AUDITS.md"
 TOPICS = "book-series,private-people"
-METHODS = "unlearn,unlearn+groups=6+rank=8+stand_ins=8,gradient-difference,npo,rmu,repselect,eul,icul,whp-decoding,retrain"
+METHODS = "unlearn,unlearn+groups=6+rank=8+stand_ins=8+near=0,gradient-difference,npo,rmu,repselect,eul,icul,whp-decoding,retrain"
 TITLE = (
     "# What attacks bring back\n\nWritten by `python -m benchmarks.audits`. Each figure is the recovered share of what was "
     "forgotten, in per cent: 0 = no more comes out than of a model that never saw the topic under the same attack, 100 = as much "

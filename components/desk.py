@@ -90,7 +90,7 @@ class Desk:
         seat.open(self.store.find(run_id).run_id, how)
         if seat.asking:  # nobody waits for an answer under another run
             self.runner.stop_ask(seat.asking)
-        seat.asking, seat.tab, seat.moved = "", tab, tab
+        seat.asking, seat.tab = "", tab
         return _reset() | seat.audit.blank() | {"messages": "", "tabs": gr.Tabs(selected=tab)} | self.listing(seat)
 
     def replay(self, seat: Seat) -> Drawn:

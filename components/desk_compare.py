@@ -183,14 +183,9 @@ class CompareDesk:
         return {}
 
     def set_tab(self, seat: Seat, picked: dict[str, Any]) -> Drawn:
-        """Another tab is shown; the table of runs is read again whenever it comes into sight.
-
-        Chosen while a run was still being opened, it is said again: the answer to the opening shows another.
-        """
+        """Another tab is shown; the table of runs is read again whenever it comes into sight."""
         tab = seat.tab = str(picked["value"]).lower()
-        moved, seat.moved = seat.moved, ""
-        again = {"tabs": gr.Tabs(selected=tab)} if moved not in ("", tab) else {}
-        return again | {"address": address(seat)} | (self.desk.listing(seat) if tab == "runs" else {})
+        return {"address": address(seat)} | (self.desk.listing(seat) if tab == "runs" else {})
 
 
 def _ask_buttons(asking: bool) -> Drawn:

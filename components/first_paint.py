@@ -24,7 +24,7 @@ ASSETS = Path(__file__).parent.parent / "assets"
 
 def first_paint(store: Store, watched: Callable[[], str | None] = lambda: None) -> Callable[[], str]:
     """Gives, for each page that is asked for, styles and a script for the beginning of its head; nothing where the recorded run
-    cannot be read. `watched`: the run that a page without an address opens instead, or None."""
+    cannot be read. `watched`: what a page without an address opens instead (a run or an audit of one), or None."""
     try:
         verdict = verdict_html(replay(store.events(RECORDED)))
     except LetheError:

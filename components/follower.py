@@ -34,7 +34,7 @@ class Following(Protocol):
 
 
 def watched(runner: Following) -> str | None:
-    """The run that a page opens when its address names none: the one in progress, unless it is one of many."""
+    """The run that a page opens when its address names nothing: the one in progress, unless it is one of many."""
     return None if runner.racing() or runner.sequencing() else runner.running()
 
 

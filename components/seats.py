@@ -37,7 +37,6 @@ class Seat:
     layer: int | None = None
     matrix: str | None = None
     tab: str = "compare"
-    moved: str = ""  # the tab that opening a run brought into sight, until another is chosen
     question: str = ""
     scores: dict[str, TokenScores] = field(default_factory=dict)
     answers: dict[str, Answer] = field(default_factory=dict)

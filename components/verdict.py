@@ -174,7 +174,7 @@ def _unmeasured(view: RunView) -> Verdict:
 def _taken(view: RunView) -> str:
     """When the last live sample was taken, where training went on after it."""
     taken, done = view.live[-1].step, view.losses[-1].step if view.losses else 0
-    return f", taken {done - taken} steps earlier," if done - taken > 1 else ""
+    return f", taken {done - taken:,} steps earlier," if done - taken > 1 else ""
 
 
 def _tone(view: RunView, found: list[Finding], pooled: Kept | None) -> str:

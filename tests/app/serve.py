@@ -43,7 +43,7 @@ def main(port: str, folder: str, pace: str = "1") -> None:
     record(store)
     runner = ScriptedRunner(store, float(pace))
     threading.Thread(target=listen, args=(runner,), daemon=True).start()
-    beginning = first_paint(store, lambda: watched(runner))
+    beginning = first_paint(store, lambda: watched(runner) or runner.auditing())
     build_ui(runner, store, settings).launch(**launch_arguments(settings, beginning))
 
 

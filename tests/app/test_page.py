@@ -82,7 +82,9 @@ def test_a_page_of_another_run_never_shows_the_recorded_one(scripted, visit):
 
 
 def test_a_link_to_a_run_that_is_gone_uncovers_the_page(scripted, visit):
-    page = visit(f"{scripted.url}/?run=2020-01-01-gone-abc")
+    covered = "window.covered = 0; setInterval(() => { window.covered += !!document.querySelector('.lethe-first'); }, 20);"
+    page = visit(f"{scripted.url}/?run=2020-01-01-gone-abc", before=lambda page: page.add_init_script(covered))
+    assert page.evaluate("window.covered") > 0
     expect(page.locator("#messages")).to_contain_text("recorded example is open instead")
     expect(page.locator(".lethe-first")).to_have_count(0)
     expect(page.locator("#verdict .lt-sentence")).to_be_visible()

@@ -226,6 +226,17 @@ def test_the_product_of_one_step_is_the_same_as_of_four() -> None:
             torch.testing.assert_close(mine[name].grad, theirs[name].grad)
 
 
+def test_the_product_takes_frozen_factors_no_bias_no_rows_and_strength_0() -> None:
+    weight, right, inputs = torch.eye(3)[:2], torch.ones(1, 3), torch.arange(3.0).repeat(2, 1)
+    left = torch.tensor([[1.0], [2.0]], requires_grad=True)
+    found = WithProduct.apply(inputs, weight, None, left, right, 1.0)
+    assert found.tolist() == [[3.0, 7.0]] * 2  # (0, 1) + 3 * (1, 2)
+    found.sum().backward()
+    assert left.grad.tolist() == [[6.0], [6.0]] and right.grad is None
+    assert torch.equal(WithProduct.apply(inputs, weight, None, left, right, 0.0), inputs[:, :2])
+    assert WithProduct.apply(inputs[:0], weight, None, left, right, 1.0).shape == (0, 2)
+
+
 def test_maps_that_are_no_plain_ones_get_a_hook_and_the_same_gradients(tiny: LoadedModel) -> None:
     """Such as one on which an edit is attached: its own forward must be kept."""
     rows, under, slopes = encode_rows(tiny, OPEN), random_edit(tiny), []
@@ -263,10 +274,12 @@ def test_what_stands_after_the_last_predicted_token_is_never_read(tiny: LoadedMo
     handle = tiny.model.get_input_embeddings().register_forward_hook(lambda module, inputs, output: seen.append(inputs[0].shape[1]))
     try:
         with torch.no_grad():
-            score(tiny, [max(rows, key=lambda row: len(row.ids))])
+            longest = max(rows, key=lambda row: len(row.ids))
+            short, whole = score(tiny, [longest]).logits, score(tiny, [longest], whole=True).logits
     finally:
         handle.remove()
-    assert seen == [max(len(row.ids) for row in rows) - 1]
+    assert seen == [len(longest.ids) - 1, len(longest.ids)]
+    torch.testing.assert_close(short, whole)
 
 
 def test_given_directions_are_never_trained(tiny: LoadedModel) -> None:

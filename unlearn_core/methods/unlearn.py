@@ -95,7 +95,7 @@ class UnlearnConfig(MethodConfig):
         3,
         ge=0,
         le=20,
-        description="Altered copies of every kept question, with other names or words, for those not given; 0 for none",
+        description="Altered copies of every kept question, with other names or words, for those not given",
     )
     near: int = Field(6, ge=0, le=20, description="Further such copies of every given neighbour")
     reworded: int = Field(

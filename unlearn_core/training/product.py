@@ -24,10 +24,11 @@ class WithProduct(torch.autograd.Function):
     ) -> Tensor:
         rows = inputs.reshape(-1, inputs.shape[-1])
         low = rows @ right.t()
-        ctx.save_for_backward(rows, weight, left, right, low)
+        # The inputs, the largest of all, are kept only for the gradient of A
+        ctx.save_for_backward(rows if ctx.needs_input_grad[4] else None, weight, left, right, low)
         ctx.strength, ctx.shape = strength, inputs.shape
         out = functional.linear(rows, weight, bias).addmm_(low, left.t(), alpha=strength)
-        return out.view(*inputs.shape[:-1], -1)
+        return out.view(*inputs.shape[:-1], len(weight))
 
     @staticmethod
     @once_differentiable
@@ -59,5 +60,5 @@ def takes_product(module: nn.Module, factor: Tensor) -> bool:
         type(module) is nn.Linear
         and "forward" not in module.__dict__
         and module.weight.dtype == factor.dtype
-        and not module.weight.requires_grad
+        and not any(parameter.requires_grad for parameter in module.parameters())
     )

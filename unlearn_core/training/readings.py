@@ -39,15 +39,15 @@ def reference_logprobs(
     for start in range(0, len(rows), batch):
         if cancelled():
             break
-        logprobs, lengths = _logprobs(loaded, rows[start : start + batch])
+        logprobs, lengths = _logprobs(loaded, rows[start : start + batch], whole=True)  # somebody may read along
         kept += logprobs.split(lengths)
     return lambda places: torch.cat([kept[place] for place in places])
 
 
 @torch.no_grad()
-def _logprobs(loaded: LoadedModel, rows: Sequence[Row]) -> tuple[Tensor, list[int]]:
+def _logprobs(loaded: LoadedModel, rows: Sequence[Row], whole: bool = False) -> tuple[Tensor, list[int]]:
     """Log-probabilities at the answer tokens of all rows, and how many of them each row has."""
-    scored = score(loaded, rows)
+    scored = score(loaded, rows, whole)
     return torch.log_softmax(scored.logits.float(), dim=-1), objectives.row_lengths(scored.rows, scored.count).tolist()
 
 

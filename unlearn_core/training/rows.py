@@ -96,17 +96,22 @@ def text_rows(loaded: LoadedModel, questions: Sequence[Question], rows: Sequence
     return found
 
 
-def score(loaded: LoadedModel, rows: Sequence[Row]) -> Scored:
-    """One forward pass over the rows, those of like length padded together; logits only at places where a row has answers."""
+def score(loaded: LoadedModel, rows: Sequence[Row], whole: bool = False) -> Scored:
+    """One forward pass over the rows, those of like length padded together; logits only at places where a row has answers.
+
+    `whole`: with every row's last token, which predicts nothing; for who reads along what flows through the model.
+    """
     blocks = like_lengths([len(row.ids) for row in rows])
-    parts = [_score_block(loaded, rows, block) for block in blocks] or [_score_block(loaded, rows, [])]
+    parts = [_score_block(loaded, rows, block, whole) for block in blocks] or [_score_block(loaded, rows, [], whole)]
     logits, labels, row_of = (torch.cat(found) for found in zip(*parts, strict=True))
     order = torch.argsort(row_of, stable=True)
     options = torch.tensor([row.options for row in rows], dtype=torch.long, device=loaded.device)
     return Scored(logits.index_select(0, order), labels[order], row_of[order], options)
 
 
-def _score_block(loaded: LoadedModel, rows: Sequence[Row], block: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
+def _score_block(
+    loaded: LoadedModel, rows: Sequence[Row], block: Sequence[int], whole: bool
+) -> tuple[Tensor, Tensor, Tensor]:
     """Logits, labels and row numbers at the answer tokens of the rows at the places in `block`."""
     if loaded.reads_apart:
         return _score_apart(loaded, [rows[place] for place in block], block)
@@ -118,7 +123,7 @@ def _score_block(loaded: LoadedModel, rows: Sequence[Row], block: Sequence[int])
     mask = (at < lengths[:, None]).long()
     places = answers.any(dim=0).nonzero()[:, 0]
     fewer = loaded.few_logits(places)
-    seen = max(1, ids.shape[1] - 1)  # nothing is predicted after a last token
+    seen = ids.shape[1] if whole else max(1, ids.shape[1] - 1)
     logits = loaded.model(input_ids=ids[:, :seen], attention_mask=mask[:, :seen], use_cache=False, **fewer).logits
     logits = (logits if fewer else logits[:, places]).flatten(0, 1)
     logits = logits.index_select(
