@@ -102,7 +102,9 @@ def test_the_original_is_scored_once_however_long_the_training(
     calls: list[int] = []
     score = training.score
     for module in (loop, readings):
-        monkeypatch.setattr(module, "score", lambda loaded, rows: calls.append(len(rows)) or score(loaded, rows))
+        monkeypatch.setattr(
+            module, "score", lambda loaded, rows, *how, **more: calls.append(len(rows)) or score(loaded, rows, *how, **more)
+        )
     spent = []
     for steps in (2, 5):
         calls.clear()
