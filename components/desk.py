@@ -6,6 +6,7 @@ Handlers take a seat and plain values and return new values by the name of the p
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -133,7 +134,7 @@ class Desk:
         """The sidebar as it was when a run was asked for."""
         offered = self.offer(seat, config.model)
         if config.topic not in (name for _, name in offered):
-            offered.append((config.topic, config.topic))
+            offered.append((Path(config.topic).name, config.topic))
         return {"model": config.model, "topic": gr.Dropdown(offered, value=config.topic), "method": config.method,
                 "seed": str(config.seed), "device": config.device, "settings": dict(config.settings),
                 "preset": self.preset(seat, config.method, config.settings)}  # fmt: skip

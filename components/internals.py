@@ -64,8 +64,8 @@ def _against_weights(item: Spectrum) -> str:
     return f" Its first direction is {ratio:.1f} times as strong as the weights' own strongest: a strong change in few directions."
 
 
-def change_words(view: RunView) -> str:
-    """Where in the model the change lies, as HTML."""
+def change_words(view: RunView, strength: float = 1.0) -> str:
+    """Where in the model the change lies, as HTML. The map is that of strength 1, which is said where the dial is moved."""
     place = strongest(view)
     if place is None:
         return _nothing(view, "Here a map of layers and matrices shows where the weights changed.")
@@ -74,7 +74,8 @@ def change_words(view: RunView) -> str:
     held = sum((item.relative_change or 0.0) ** 2 for item in top) / total if total else 0.0
     size = percent(view.edit.relative_change) if view.edit else ""
     of_weights = explained("of the weights", "relative_change")
-    whole = f" Over the whole model the change is {size} {of_weights}." if size else ""
+    at = "" if strength == 1 else " This map is of strength 1."
+    whole = f"{at} Over the whole model the change is {size} {of_weights}." if size else at
     return _words(f"The change is largest in layer {place[0]}, <code>{escape(short_matrix(place[1]))}</code>; the "
                   f"three most changed of {len(view.spectra)} matrices hold {percent(held)} of it.{whole} "
                   f"{'A local change.' if held >= LOCAL else 'It is spread over the model.'}")

@@ -33,14 +33,17 @@ def shown(view: RunView, limit: int = 6) -> list[Answer]:
     return first + _pick(kept, limit - len(first))
 
 
+_NO_ANSWERS = {"empty": "Press Unlearn: the answers come with the last measurement.",
+               "running": "The answers come with the last measurement of this run."}
+
+
 def pairs_html(view: RunView, mode: str = "Heat", limit: int = 6, strength: float = 1.0,
                scores: Mapping[str, TokenScores] | None = None, answers: Mapping[str, Answer] | None = None) -> str:
     """All shown pairs. `mode`: Heat, Words or Plain; `scores` and `answers` by question: what was measured at `strength`; at
     strength 1 they stand beside the run's own."""
     chosen = shown(view, limit)
     if not chosen:
-        action = ("The answers come with the last measurement of this run." if view.status == "running"
-                  else "Press Unlearn: the answers come with the last measurement.")
+        action = _NO_ANSWERS.get(view.status, "This run ended before its answers were measured.")
         return empty_html("Here the same questions are answered by both models.", action)
     heats = (view.scores if strength == 1 else {}) | dict(scores or {})
     way = way_of(mode)

@@ -180,7 +180,7 @@ _PARTS: dict[str, tuple[Callable[[RunView, Seat, bool], tuple], Callable[[RunVie
     "spectrum_words": (_at, _spectrum_words),
     "place": (_at, _place),
     "change_map": (lambda v, s, r: (v.spectra,), _change_map),
-    "change_words": (lambda v, s, r: (v.spectra, v.edit, v.status), lambda v, s, r: change_words(v)),
+    "change_words": (lambda v, s, r: (v.spectra, v.edit, v.status, s.strength), lambda v, s, r: change_words(v, s.strength)),
     "change_table": (lambda v, s, r: (v.spectra,), lambda v, s, r: change_table_html(v)),
     "angles": (_at, _angles),
     "angles_words": (_at, lambda v, s, r: angles_words(v, *(place(v, s) or (0, "")))),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from html import escape
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -100,10 +101,12 @@ def choices(entries: list[dict[str, Any]]) -> list[tuple[str, str]]:
 def offered(before: list[tuple[str, str]], entries: list[dict[str, Any]]) -> list[tuple[str, str]]:
     """The choices of a model's topics, after those that were offered `before`, each of which keeps its place.
 
-    Gradio's list breaks the page when it gets shorter while it is open; a topic that the model lacks says so instead.
+    Gradio's list breaks the page when it gets shorter while it is open; a topic that the model lacks says so instead. A file
+    can be asked of any model.
     """
     titles = {name: title for title, name in choices(entries)}
-    kept = [(titles.pop(name, title.removesuffix(ELSEWHERE) + ELSEWHERE), name) for title, name in before]
+    kept = [(titles.pop(name, title if Path(name).suffix else title.removesuffix(ELSEWHERE) + ELSEWHERE), name)
+            for title, name in before]
     return kept + [(title, name) for name, title in titles.items()]
 
 

@@ -127,10 +127,15 @@ def _forgetting_to_chance(before: Measured, after: Measured, topic: Part, share:
 def _keeping(view: RunView, pooled: Kept | None) -> tuple[Part, ...]:
     if pooled is None:
         return (Part(f"; whether it kept everything else is not known: {why_unmeasured(view, 'retain')}."),)
+    if pooled.before <= 0:
+        return (Part("; whether anything else was kept cannot be told: the original answered none of "),
+                Part(f"{pooled.n} questions", "retain"), Part(" about it."))
     damaged = pooled.share < KEPT
     share = removed(view, "forget")
     whole = share is None or share < HARDLY or share >= GONE  # nothing was said against the forgetting yet
     link = (", but answers only " if whole else ", and answers only ") if damaged else ", and still answers "
+    if share is None and view.after["forget"].reference_kind != "chance":  # the sentence was about the original
+        link = "; unlearned, it answers only " if damaged else "; unlearned, it still answers "
     return (Part(link), Part(percent(pooled.after), "retain"),
             Part(f" of everything else (was {percent(pooled.before)})."))
 
@@ -184,7 +189,8 @@ def _tone(view: RunView, found: list[Finding], pooled: Kept | None) -> str:
     severities = {finding.severity for finding in found}
     if "bad" in severities or share is None or share < 0.5 or (pooled and pooled.share < BADLY_DAMAGED):
         return "bad"
-    return "mixed" if "mixed" in severities or share < GONE or pooled is None else "good"
+    unknown = pooled is None or pooled.before <= 0
+    return "mixed" if "mixed" in severities or share < GONE or unknown else "good"
 
 
 # HTML ---------------------------------------------------------------------------------------------------------------

@@ -313,3 +313,13 @@ def test_a_third_pane_stands_beside_the_pair_only_where_there_is_a_model_for_it(
     three = ask.panes_html("Who?", "Ada", "no idea", True, "", 1.0, "<b>Bo</b>")
     assert two.count("<section") == 2 and "three" not in two
     assert three.count("<section") == 3 and "Never saw the topic" in three and "&lt;b&gt;Bo&lt;/b&gt;" in three
+
+
+def test_a_topic_file_goes_with_every_model_and_a_topic_of_another_says_so():
+    before = [("my list.csv", "/somewhere/my list.csv"), ("the Vale books", "book-series")]
+    entries = [{"name": "other", "title": "another topic"}]
+    assert sidebar.offered(before, entries) == [
+        ("my list.csv", "/somewhere/my list.csv"),
+        ("the Vale books (not of this model)", "book-series"),
+        ("another topic", "other"),
+    ]

@@ -87,6 +87,11 @@ CASES = [
          {"neighbor": (1.0, None), "retain": (1.0, None), "general": (1.0, None)}),
     Case("no reference", "good", ("the floor is taken as 0",), floor=dict.fromkeys(SPLITS, (None, None))),
     Case("nothing was known", "bad", ("hardly anything to forget", "Share removed: n/a"), {"forget": (0.04, 0.0)}),
+    Case("nothing else was known", "mixed", ("whether anything else was kept cannot be told: the original answered none of 600",),
+         dict.fromkeys(("neighbor", "retain", "general"), (0.0, 0.0)), silent=("0 % of everything else",)),
+    Case("nothing was known, the rest kept", "bad",
+         ("the original answered 0 %; unlearned, it still answers 99.3 % of everything",),
+         {"forget": (0.0, 0.0)}),
     Case("language damaged", "bad", ("perplexity 9 → 14",), perplexity=(9.0, 14.0)),
     Case("language slightly damaged", "mixed", ("perplexity 9 → 9.5",), perplexity=(9.0, 9.5)),
 ]
