@@ -6,7 +6,6 @@ model does. Rows that have ended leave the batch.
 
 from __future__ import annotations
 
-import inspect
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -16,13 +15,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .batching import Cancelled, OnBatch, by_length, never, pad_left, pad_right
+from .batching import Cancelled, OnBatch, by_length, never
+from .cached import ApartSteps, Steps, steps_of
 from .edits.attach import Attachment
-from .edits.decoding import cache_field
 from .edits.edit import Edit
 from .errors import BadInput, Stopped
 from .models.loading import LoadedModel
-from .models.passes import mask_of
 from .models.prompts import encode_prompt, end_ids
 
 _ROWS = 128  # rows generated together
@@ -70,7 +68,7 @@ def generate(loaded: LoadedModel, prompts: Sequence[Sequence[int]], max_tokens: 
         prompts = [[*prompt, *start] for prompt, start in zip(prompts, begun, strict=True)]
     for batch in _batches(loaded, prompts, begun):
         noise = _Noise(temperature, [seed * 1_000_003 + index for index in batch]) if temperature > 0 else None
-        steps = _steps(loaded, [prompts[i] for i in batch], [begun[i] for i in batch])
+        steps = steps_of(loaded, [prompts[i] for i in batch], [begun[i] for i in batch])
         rows = _answer_batch(loaded, steps, [limits[i] for i in batch], stop, noise, cancelled)
         for index, row in zip(batch, rows, strict=True):
             answers[index] = row
@@ -120,7 +118,7 @@ def _streamed(loaded: LoadedModel, prompts: list[list[int]], switched_on: Attach
     """(answers so far, which of them have ended, tokens) for each prompt, after every token. All draw the same noise."""
     ends = end_ids(loaded.tokenizer, loaded.model)
     texts = [_GrowingText(loaded.tokenizer) for _ in prompts]
-    steps = _steps(loaded, prompts, [()] * len(prompts))
+    steps = steps_of(loaded, prompts, [()] * len(prompts))
     noise = _Noise(temperature, [seed]) if temperature > 0 else None
     done = [False] * len(prompts)
     for count in range(1, max_tokens + 1):
@@ -148,95 +146,6 @@ def check_length(loaded: LoadedModel, tokens: int) -> None:
         raise BadInput(f"The question and its answer take {tokens} tokens.",
                        f"The model reads at most {loaded.context}.", "Shorten the question or the answer.",
                        field="question")
-
-
-def _cache_argument(model: torch.nn.Module) -> str:
-    """The name under which the model's forward takes its cache: `cache` since transformers 5.24, `past_key_values` before."""
-    return "cache" if "cache" in inspect.signature(model.forward).parameters else "past_key_values"
-
-
-class _Steps:
-    """A batch's key-value cache: `forward` gives the next logits (rows, vocabulary), `append` the chosen tokens."""
-
-    def __init__(self, loaded: LoadedModel, prompts: Sequence[Sequence[int]]) -> None:
-        self._model = loaded.model
-        pad = loaded.tokenizer.pad_token_id
-        self._ids, mask = pad_left(prompts, 0 if pad is None else pad, loaded.device)
-        self._mask = None if bool(mask.all()) else mask
-        accepted = inspect.signature(loaded.model.forward).parameters
-        self._positions = (mask.cumsum(1) - 1).clamp_min(0) if "position_ids" in accepted else None
-        self._extra: dict[str, Any] = loaded.few_logits(1)
-        self._cache: Any = None
-        self._cache_argument = _cache_argument(loaded.model)
-
-    @torch.inference_mode()
-    def forward(self) -> Tensor:
-        options = dict(self._extra)
-        if self._positions is not None:
-            options["position_ids"] = self._positions
-        if self._mask is not None:
-            options["attention_mask"] = self._mask
-        output = self._model(input_ids=self._ids, use_cache=True, **{self._cache_argument: self._cache}, **options)
-        self._cache = getattr(output, cache_field(output))
-        return output.logits[:, -1]
-
-    @torch.inference_mode()
-    def append(self, tokens: Tensor) -> None:
-        self._ids = tokens[:, None]
-        if self._positions is not None:
-            self._positions = self._positions[:, -1:] + 1
-        if self._mask is not None:
-            self._mask = torch.cat([self._mask, self._mask.new_ones(len(tokens), 1)], dim=1)
-
-    @torch.inference_mode()
-    def keep(self, rows: Tensor) -> bool:
-        """Drop all other rows; False, with nothing done, where the cache cannot."""
-        if not hasattr(self._cache, "batch_select_indices"):
-            return False
-        self._cache.batch_select_indices(rows)
-        self._ids = self._ids[rows]
-        self._positions = None if self._positions is None else self._positions[rows]
-        self._mask = None if self._mask is None else self._mask[rows]
-        return True
-
-
-class _ApartSteps:
-    """The same of an encoder-decoder: the encoder reads the prompts at the first `forward`, once. Answers that have begun
-    have all the same length."""
-
-    def __init__(self, loaded: LoadedModel, prompts: Sequence[Sequence[int]], begun: Sequence[Sequence[int]]) -> None:
-        self._model = loaded.model
-        self._source, self._mask = pad_right(prompts, 0, loaded.device), mask_of(prompts, loaded.device).long()
-        start = loaded.model.config.decoder_start_token_id
-        self._ids = torch.tensor([[start, *tokens] for tokens in begun], device=loaded.device)
-        self._read: Any = None
-        self._cache: Any = None
-        self._cache_argument = _cache_argument(loaded.model)
-
-    @torch.inference_mode()
-    def forward(self) -> Tensor:
-        if self._read is None:
-            self._read = self._model.get_encoder()(input_ids=self._source, attention_mask=self._mask)
-        output = self._model(encoder_outputs=self._read, attention_mask=self._mask, decoder_input_ids=self._ids,
-                             use_cache=True, **{self._cache_argument: self._cache})
-        self._cache = getattr(output, cache_field(output))
-        return output.logits[:, -1]
-
-    def append(self, tokens: Tensor) -> None:
-        self._ids = tokens[:, None]
-
-    @torch.inference_mode()
-    def keep(self, rows: Tensor) -> bool:
-        if not hasattr(self._cache, "batch_select_indices"):
-            return False
-        self._cache.batch_select_indices(rows)
-        self._ids, self._mask = self._ids[rows], self._mask[rows]
-        self._read.last_hidden_state = self._read.last_hidden_state[rows]
-        return True
-
-
-def _steps(loaded: LoadedModel, prompts: list[Sequence[int]], begun: list[Sequence[int]]) -> _Steps | _ApartSteps:
-    return _ApartSteps(loaded, prompts, begun) if loaded.reads_apart else _Steps(loaded, prompts)
 
 
 def _batches(loaded: LoadedModel, prompts: Sequence[Sequence[int]], begun: Sequence[Sequence[int]]) -> Iterator[list[int]]:
@@ -315,7 +224,7 @@ def _choose(logits: Tensor, noise: _Noise | None) -> Tensor:
     return (scaled + noise.draw(logits.shape[-1], logits.device)).argmax(-1)
 
 
-def _answer_batch(loaded: LoadedModel, steps: _Steps | _ApartSteps, limits: list[int], stop: AnswerEnds,
+def _answer_batch(loaded: LoadedModel, steps: Steps | ApartSteps, limits: list[int], stop: AnswerEnds,
                   noise: _Noise | None, cancelled: Cancelled) -> list[list[int]]:
     answers: list[list[int]] = [[] for _ in limits]
     begun = [False] * len(limits)  # whether anything visible has come

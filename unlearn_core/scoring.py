@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from .batching import Cancelled, OnBatch, by_length, never, pad_right
+from .cached import Steps
 from .edits.attach import attached
 from .edits.edit import Edit
 from .errors import Stopped
@@ -64,9 +65,16 @@ def answer_logprobs(loaded: LoadedModel, pairs: Sequence[Pair], cancelled: Cance
     """Score each answer after its prompt, in the order given.
 
     Padding is on the right, where a causal model cannot see it, so it needs no mask. Logits are computed only at
-    positions that predict an answer token. An empty answer scores 0. Raises Stopped on `cancelled()`.
+    positions that predict an answer token. A prompt with several answers, such as a forced choice, is read once. An empty
+    answer scores 0. Raises Stopped on `cancelled()`.
     """
-    return _in_batches(loaded, pairs, lambda places: _score_batch(loaded, [pairs[place] for place in places]), cancelled, on_batch)
+    shared = _shared_prompts(loaded, pairs)
+
+    def read(places: Sequence[int]) -> list[AnswerScore]:
+        score = _score_shared if places[0] in shared else _score_batch
+        return score(loaded, [pairs[place] for place in places])
+
+    return _in_batches(loaded, pairs, read, cancelled, on_batch, shared)
 
 
 class EndStates:
@@ -139,11 +147,11 @@ def moved_traces(loaded: LoadedModel, edit: Edit, pairs: Sequence[Pair], plain: 
 
 
 def _in_batches(loaded: LoadedModel, pairs: Sequence[Pair], score: Callable[[Sequence[int]], list], cancelled: Cancelled,
-                on_batch: OnBatch | None = None) -> list:
-    """What `score` makes of the pairs at some places, for all of them in the order given."""
+                on_batch: OnBatch | None = None, shared: Mapping[int, Sequence[int]] | None = None) -> list:
+    """What `score` makes of the pairs at some places, for all of them in the order given. `shared`: see `_shared_prompts`."""
     scores: list = [None] * len(pairs)
     done = 0
-    for batch in score_batches(loaded, pairs):
+    for batch in score_batches(loaded, pairs, shared):
         if cancelled():
             raise Stopped
         for index, found in zip(batch, score(batch), strict=True):
@@ -154,13 +162,32 @@ def _in_batches(loaded: LoadedModel, pairs: Sequence[Pair], score: Callable[[Seq
     return scores
 
 
-def score_batches(loaded: LoadedModel, pairs: Sequence[Pair]) -> Iterator[list[int]]:
-    """Places of pairs of like length whose logits fit into memory together."""
+def score_batches(loaded: LoadedModel, pairs: Sequence[Pair],
+                  shared: Mapping[int, Sequence[int]] | None = None) -> Iterator[list[int]]:
+    """Places of pairs of like length whose logits fit into memory together; first those that share prompts, by themselves."""
     vocabulary = loaded.model.get_output_embeddings().weight.shape[0]
     longest = max((len(answer) for _, answer in pairs), default=1)
     rows = max(1, min(_ROWS, _LOGITS // (vocabulary * (longest + 1))))
     tokens = _TOKENS_CPU if loaded.device.type == "cpu" else _TOKENS
-    return by_length([len(prompt) + len(answer) for prompt, answer in pairs], rows, tokens)
+    shared = shared or {}
+    groups = list({group[0]: group for group in shared.values()}.values())
+    lengths = [len(pairs[group[0]][0]) + sum(len(pairs[place][1]) for place in group) for group in groups]
+    most = max(map(len, groups), default=1)
+    for batch in by_length(lengths, max(1, rows // most), tokens):
+        yield [place for number in batch for place in groups[number]]
+    alone = [place for place in range(len(pairs)) if place not in shared]
+    for batch in by_length([len(pairs[place][0]) + len(pairs[place][1]) for place in alone], rows, tokens):
+        yield [alone[number] for number in batch]
+
+
+def _shared_prompts(loaded: LoadedModel, pairs: Sequence[Pair]) -> dict[int, list[int]]:
+    """For each pair whose prompt has other answers too, and is longer than any of them, the places of all of these. None of an
+    encoder-decoder, whose prompts are read apart."""
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for place, (prompt, answer) in enumerate(pairs if not loaded.reads_apart else ()):
+        if 0 < len(answer) < len(prompt):
+            groups.setdefault(tuple(prompt), []).append(place)
+    return {place: group for group in groups.values() if len(group) > 1 for place in group}
 
 
 def token_scores(loaded: LoadedModel, edit: Edit | None, question: Question, strength: float = 1.0,
@@ -208,9 +235,34 @@ def _score_batch(loaded: LoadedModel, pairs: Sequence[Pair]) -> list[AnswerScore
     lengths = [len(answer) for _, answer in pairs]
     if not any(lengths):
         return [AnswerScore(0.0, True, 0, -1) for _ in pairs]
-    target = torch.tensor([token for _, answer in pairs for token in answer], device=loaded.device)
     with torch.inference_mode():
-        logits = answer_logits(loaded, pairs, lengths).float()
+        return _scores_at(answer_logits(loaded, pairs, lengths), pairs)
+
+
+def _score_shared(loaded: LoadedModel, pairs: Sequence[Pair]) -> list[AnswerScore]:
+    """The same where several pairs have one prompt: all prompts in one pass, and behind them all answers in another."""
+    prompts = list(dict.fromkeys(tuple(prompt) for prompt, _ in pairs))
+    number = {prompt: place for place, prompt in enumerate(prompts)}
+    owner = torch.tensor([number[tuple(prompt)] for prompt, _ in pairs], device=loaded.device)
+    answers = [answer for _, answer in pairs]
+    steps = Steps(loaded, prompts)
+    first = steps.logits(1)
+    if not steps.keep(owner):
+        return _score_batch(loaded, pairs)
+    with torch.inference_mode():
+        logits = first[owner]
+        if (longest := max(map(len, answers))) > 1:
+            steps.append(pad_right([answer[:-1] for answer in answers], 0, loaded.device))
+            logits = torch.cat([logits, steps.logits(longest - 1)], dim=1)
+        return _scores_at(logits[mask_of(answers, loaded.device)], pairs)
+
+
+def _scores_at(logits: Tensor, pairs: Sequence[Pair]) -> list[AnswerScore]:
+    """`logits`: (answer tokens of all rows, vocabulary)."""
+    lengths, target = [len(answer) for _, answer in pairs], [token for _, answer in pairs for token in answer]
+    target = torch.tensor(target, device=logits.device)
+    with torch.inference_mode():
+        logits = logits.float()
         logprob = -torch.nn.functional.cross_entropy(logits, target, reduction="none")
         greedy = logits.argmax(-1)
     return _collect(logprob.cpu().double(), greedy.tolist(), target.tolist(), lengths)

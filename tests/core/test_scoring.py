@@ -10,6 +10,7 @@ from tiny_models import random_edit
 
 from unlearn_core import scoring
 from unlearn_core.edits.attach import attached
+from unlearn_core.edits.decoding import DecodingEdit
 from unlearn_core.errors import Stopped
 from unlearn_core.generation import generate
 from unlearn_core.models.loading import LoadedModel
@@ -41,6 +42,46 @@ def test_equals_one_forward_a_question(tiny: LoadedModel, tokens: int, monkeypat
         assert score.logprob == pytest.approx(total, rel=1e-5)
         first = next(i for i, (g, a) in enumerate(zip(greedy, answer, strict=True)) if g != a)
         assert (score.greedy_equal, score.agreed, score.instead) == (False, first, greedy[first])
+
+
+def choices_of(loaded: LoadedModel) -> list[tuple[list[int], list[int]]]:
+    """Prompts of unequal length, each with several answers, mixed with others and out of order."""
+    asked = [("Ada hat?", "red"), ("What color is the sky?", "blue"), ("Ada hat?", "b"), ("Bo has a dog?", "yes"),
+             ("What color is the sky?", "é"), ("Ada hat?", "green"), ("What color is the sky?", "red")]
+    return [(encode_prompt(loaded.tokenizer, q), encode_answer(loaded.tokenizer, a)) for q, a in asked]
+
+
+@pytest.mark.parametrize("kind", ["plain", "low-rank", "decoding"])
+@pytest.mark.parametrize("tokens", [20, 4096])
+def test_answers_that_share_a_prompt_equal_one_forward_each(tiny: LoadedModel, kind: str, tokens: int,
+                                                            monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scoring, "_TOKENS_CPU", tokens)
+    change = random_edit(tiny)
+    edit = {"plain": None, "low-rank": change, "decoding": DecodingEdit(change, 1.5)}[kind]
+    with attached(tiny.model, edit):
+        found = answer_logprobs(tiny, choices_of(tiny))
+        for (prompt, answer), score in zip(choices_of(tiny), found, strict=True):
+            total, greedy = by_hand(tiny, prompt, answer)
+            assert score.logprob == pytest.approx(total, rel=1e-5)
+            assert score.agreed == next((i for i, (g, a) in enumerate(zip(greedy, answer, strict=True)) if g != a), len(answer))
+
+
+def test_a_shared_prompt_is_read_once(tiny: LoadedModel) -> None:
+    seen: list[int] = []
+    handle = tiny.model.get_input_embeddings().register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].numel()))
+    try:
+        pairs = choices_of(tiny)[:1] * 2
+        pairs[1] = (pairs[0][0], [9])
+        answer_logprobs(tiny, pairs)
+    finally:
+        handle.remove()
+    assert seen == [len(pairs[0][0]), 2 * (len(pairs[0][1]) - 1)]
+
+
+def test_a_cache_that_cannot_repeat_rows_is_not_needed(tiny: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scoring.Steps, "keep", lambda self, rows: False)
+    for (prompt, answer), score in zip(choices_of(tiny), answer_logprobs(tiny, choices_of(tiny)), strict=True):
+        assert score.logprob == pytest.approx(by_hand(tiny, prompt, answer)[0], rel=1e-5)
 
 
 def test_what_greedy_says_is_greedy_equal(tiny: LoadedModel) -> None:

@@ -34,6 +34,7 @@ from unlearn_core.training import (
     readings,
     reference_logprobs,
     score,
+    some_rows,
     train,
 )
 from unlearn_core.training.product import WithProduct
@@ -159,6 +160,17 @@ def test_greedy_share_counts_answers_right_in_every_token(taught: LoadedModel, t
     wrong = Row((*rows[0].ids[:-2], 90, rows[0].ids[-1]), rows[0].start)
     assert greedy_share(context_of(taught), None, rows) == 1.0
     assert greedy_share(context_of(taught), None, [*rows, wrong], batch=3) == 7 / 8
+
+
+def test_some_rows_are_whole_questions_in_order() -> None:
+    rows = [Row((place, 1, 2), 1, options=size) for place, size in enumerate([3, 3, 3, 0, 2, 2, 0, 3, 3, 3])]
+    assert some_rows(rows, len(rows), seed=0) == rows
+    found = [some_rows(rows, 4, seed) for seed in range(20)]
+    for part in found:
+        kept = [row.ids[0] for row in part]
+        assert kept == sorted(set(kept)) and 4 <= len(part) <= 6
+        assert all(group <= set(kept) or not group & set(kept) for group in ({0, 1, 2}, {4, 5}, {7, 8, 9}))
+    assert len({tuple(part) for part in found}) > 1
 
 
 def test_loss_of_is_the_mean_over_rows_in_blocks(tiny: LoadedModel) -> None:

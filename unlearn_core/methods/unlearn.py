@@ -71,6 +71,7 @@ TOLD_RANK, TOLD_KEEP = 2 / 3, 1.5  # and how many times as many directions and a
 CHOICE_COPIES, CHOICE_SHARE = 3, 0.5  # scrambled copies of forced choices, which stand for those not given
 FORGET_SLACK = 0.02  # forget loss that a smaller rank may cost
 KEPT_SLACK = 0.005  # share of given kept answers that a smaller rank may cost
+SHRINK_ROWS = 512  # of what must go, on which smaller ranks are compared
 
 
 class UnlearnConfig(MethodConfig):
@@ -514,14 +515,14 @@ def _tasks(edit: LowRankEdit, kept: dict[str, Tensor], epsilon: float) -> LowRan
 
 
 def _smallest(scene: _Scene, whole: LowRankEdit) -> LowRankEdit:
-    """The edit at the smallest rank that keeps its result on given items, with the copies that stand for others among the
-    forgotten: forgotten stays forgotten, kept stays kept."""
+    """The edit at the smallest rank that keeps its result on given items, and on some of these and of the copies that stand for
+    others among the forgotten: forgotten stays forgotten, kept stays kept."""
     from ..subspace.shrink import smallest
-    from ..training import encode_rows, greedy_share, loss_of
+    from ..training import encode_rows, greedy_share, loss_of, some_rows
 
     context, kept, forget_loss = scene.context, scene.plain, _Losses(None, scene.config).forget
     choices = encode_rows(context.loaded, context.given.forget, choices=True)
-    forget = choices + scene.stand_ins(choices)
+    forget = some_rows(choices + scene.stand_ins(choices), SHRINK_ROWS, context.seed)
     at = scene.config.forget_at
     target, share = loss_of(context, whole.scaled(at), forget, forget_loss), greedy_share(context, whole, kept)
 

@@ -30,6 +30,7 @@ from .rows import (
     rounds,
     row_nlls,
     score,
+    some_rows,
     text_rows,
     without_ends,
 )
@@ -39,5 +40,5 @@ __all__ = [
     "answer_nlls", "continuations", "damage_meter", "descend", "encode_rows", "extraction_likelihood", "forced_choices",
     "given_rows", "greedy_share", "largest_scale", "loss_of", "map_names", "memorisation_accuracy", "on_answers",
     "open_part", "own_answers", "paired", "part_of", "parts_by_entity", "question_starts", "reference_logprobs", "rounds",
-    "row_nlls", "score", "step_within", "text_rows", "train", "trained_edit", "without_ends",
+    "row_nlls", "score", "some_rows", "step_within", "text_rows", "train", "trained_edit", "without_ends",
 ]

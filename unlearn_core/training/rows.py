@@ -198,6 +198,14 @@ def rounds(rows: Sequence[Row], size: int, seed: int) -> Iterator[list[int]]:
             batch = []
 
 
+def some_rows(rows: Sequence[Row], most: int, seed: int) -> list[Row]:
+    """About `most` of the rows, drawn at random where there are more, in their order; the options of one forced choice together."""
+    if len(rows) <= most:
+        return list(rows)
+    drawn = sorted(next(rounds(rows, most, seed)))
+    return [rows[place] for place in drawn]
+
+
 def question_starts(rows: Sequence[Row]) -> Iterator[int]:
     """Where each question begins."""
     place = 0
