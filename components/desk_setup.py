@@ -23,7 +23,7 @@ from .seats import Seat
 
 NO_TOPIC = "none"
 NOT_THERE = "This model has no such topic: choose another, or give your own questions and answers below."
-PASTED = "pasted list"  # no suffix: the reader looks at the text
+PASTED = "Pasted list"  # no suffix: the reader looks at the text
 STOPPING = "Stopping after this step…"
 LOADING = 30.0  # seconds
 COMMON = ("model", "topic", "method", "seed", "device")

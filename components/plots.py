@@ -23,6 +23,7 @@ MOST_TICKS = 16  # whole numbers along an axis
 NAMED = (0.28, 10)  # what the name of the floor may take, air included: a share of a phone's axis, and points of accuracy
 ON_IT = 0.5  # points by which a curve may leave the line of the floor and still lie on it, rather than on its name
 DEEPEST = 1e-4  # singular values are shown down to this share of the largest
+FEWEST_MARKS = 3  # on a logarithmic axis
 FONT = "Source Sans Pro, ui-sans-serif, system-ui, sans-serif"
 _LINES = {
     "forget": {"dash": "dash", "symbol": "diamond", "width": 2.5},
@@ -177,8 +178,14 @@ def _runs_through(trace: Trace, left: float, right: float, low: float, high: flo
 
 
 def _log_scale(least: float, most: float) -> dict[str, Any]:
-    bottom = math.log10(max(least, most * DEEPEST)) - 0.1
-    return {"type": "log", "dtick": 1, "range": [bottom, math.log10(most) + 0.15]}
+    """A logarithmic axis with marks at powers of ten, and between them at 2 and 5 times these where they would be few."""
+    bottom, top = math.log10(max(least, most * DEEPEST)) - 0.1, math.log10(most) + 0.15
+    powers = range(math.floor(bottom), math.ceil(top) + 1)
+    for steps in ((1,), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 7)):
+        marks = [step * 10.0**power for power in powers for step in steps if bottom <= math.log10(step) + power <= top]
+        if len(marks) >= FEWEST_MARKS:
+            break
+    return {"type": "log", "tickvals": marks, "ticktext": [f"{mark:g}" for mark in marks], "range": [bottom, top]}
 
 
 # Traces -------------------------------------------------------------------------------------------------------------

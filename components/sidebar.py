@@ -281,7 +281,7 @@ def estimate_html(device: str, seconds: float | None, source: str) -> str:
 def preview_html(preview: dict[str, Any]) -> str:
     """The first rows of an uploaded topic, how many there are of each kind, and which of them a method may see."""
     written = preview.get("written", {})
-    counts = " · ".join(f"{count} {escape(SPLIT_WORDS.get(split, split))}" for split, count in written.items())
+    counts = " · ".join(f"{count} {escape(_split_words(split, count))}" for split, count in written.items())
     rows = "".join(
         f"<tr><td>{escape(str(row.get('question', '')))}</td><td>{escape(str(row.get('answer', '')))}</td></tr>"
         for row in preview.get("rows", [])[:PREVIEW_ROWS]
@@ -292,6 +292,10 @@ def preview_html(preview: dict[str, Any]) -> str:
         f"{_halves(written, preview.get('shown', {}))}"
         f"<table><thead><tr><th>Question</th><th>Answer</th></tr></thead><tbody>{rows}</tbody></table>{notes}</div>"
     )
+
+
+def _split_words(split: str, count: int) -> str:
+    return "neighbour" if (split, count) == ("neighbor", 1) else SPLIT_WORDS.get(split, split)
 
 
 def _halves(written: dict[str, int], shown: dict[str, int]) -> str:

@@ -19,6 +19,7 @@ from pydantic import Field
 from .base import Context, Method, MethodConfig, Stage
 
 FORGET_ROWS, RETAIN_ROWS = 24, 36
+NEAR_SEED = 77  # so that the further copies of neighbours are others
 POWER = 0.5  # of the filter: input directions are damped in Z's gradient and in what T' reads
 
 
@@ -38,6 +39,7 @@ class LearnConfig(MethodConfig):
     stand_ins: int = Field(
         12, ge=0, le=20, description="Altered copies of every kept question, for those not given; 0 for none"
     )
+    near: int = Field(0, ge=0, le=40, description="Further such copies of every given neighbour")
     steps: int = Field(1200, ge=1, le=5000, description="Training steps")
     rate: float = Field(1e-2, gt=0, le=1.0, description="Learning rate")
 
@@ -52,11 +54,13 @@ def fit(context: Context, config: LearnConfig) -> Iterator[Any]:
     from ..training import Change, Plan, encode_rows, reference_logprobs, train
 
     loaded, given = context.loaded, context.given
-    topic, plain = encode_rows(loaded, given.forget), encode_rows(loaded, given.neighbor + given.retain)
+    topic, near, far = (encode_rows(loaded, part) for part in (given.forget, given.neighbor, given.retain))
+    plain = near + far
     yield Stage("statistics")
     kept = plain + kept_copies(loaded, plain, topic, config.stand_ins, context.seed)
+    kept += kept_copies(loaded, near, topic, config.near, context.seed + NEAR_SEED)
     others = context.statistics(
-        f"kept-{config.stand_ins}-{context.seed}", lambda: second_moments(loaded, kept, context.cancelled)
+        f"kept-{config.stand_ins}-{config.near}-{context.seed}", lambda: second_moments(loaded, kept, context.cancelled)
     )
     if context.cancelled():
         return

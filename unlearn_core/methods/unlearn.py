@@ -25,10 +25,11 @@ training longer only fits that wording closer. So open questions without names o
 of the change is there (`forget_at`), while kept text, at twice the weight, sees all of it: a margin, which other wordings then
 fall into. Facts get none, since it costs neighbours told apart by names alone; nor do forced choices, which are brought to a mark.
 
-What no given question asks for in so many words may still be told: from half way on, every few steps, given facts in frames of the
-original's own (own_words.py) are put to the changed model, and where it knows more than a few of them the training begins again
-with them, and with forget questions in other words, among what must go: with fewer directions, which they help to find, and more
-weight on kept text. With `groups`, and where anything else than the soft discriminated subspace is asked for, this is not done.
+What no given question asks for in so many words may still be told: from a third of the steps on, every few of them, given facts in
+frames of the original's own (own_words.py) are put to the changed model, and where it knows more than a few of them the training
+begins again with them, and with forget questions in other words, among what must go: with fewer directions, which they help to
+find, and more weight on kept text. With `groups`, and where anything else than the soft discriminated subspace is asked for, this
+is not done.
 
 Such a change is thin: one habit of not answering, which whoever trains on a few of the facts unlearns for all of them. With
 `groups` the forget set is split by entity and every part gets directions of its own, the other parts among what it keeps; then
@@ -65,9 +66,10 @@ GIVEN_TURNS = 3  # how often a given forget question is drawn for each of its co
 REWORDED = 0.5  # share of tokens exchanged in the last copy of a forget question, in the others evenly less
 MARGIN, MARGIN_KEEP = 0.6, 2.0  # forget_at where nothing has names, and the weight of kept text with any margin
 TOLD, TOLD_ONCE = 0.1, 2  # the share of own statements that may still be known, and so many in any case
-CHECKED = 8  # steps between two times that they are asked
+CHECKED, CHECKED_FROM = 8, 1 / 3  # steps between two times that they are asked, and the share of the steps done before
 TOLD_REWORDED = 2  # such copies of every open forget question at least, beside own statements,
-TOLD_RANK, TOLD_KEEP = 2 / 3, 1.5  # and how many times as many directions and as much weight on kept text there are then
+TOLD_RANK, TOLD_KEEP = 2 / 3, 1.5  # and how many times as many directions and as much weight on kept text there are then,
+TOLD_RETAIN_ROWS = 24  # of which fewer rows a step suffice
 CHOICE_COPIES, CHOICE_SHARE = 3, 0.5  # scrambled copies of forced choices, which stand for those not given
 FORGET_SLACK = 0.02  # forget loss that a smaller rank may cost
 KEPT_SLACK = 0.005  # share of given kept answers that a smaller rank may cost
@@ -148,8 +150,8 @@ class UnlearnConfig(MethodConfig):
     )
     own_words: bool = Field(
         True,
-        description="Ask from half way on whether the model still states by itself what must go; then begin again with these "
-        "too, two thirds of the rank and more weight on kept text (not with groups)",
+        description="Ask from a third of the steps on whether the model still states by itself what must go; then begin again with "
+        "these too, two thirds of the rank and more weight on kept text (not with groups)",
     )
     reading: Literal["soft", "literal"] = Field(
         "soft", description="Soft discrimination, or train, SVD, Gram-Schmidt, subtract"
@@ -194,6 +196,7 @@ METHOD = Method(
 
 
 def _fit_soft(context: Context, config: UnlearnConfig) -> Iterator[Any]:
+    from ..events import Notice
     from ..spectra import describe
     from ..stand_ins import kept_copies, marked_copies, own_names
     from ..training import encode_rows
@@ -208,7 +211,10 @@ def _fit_soft(context: Context, config: UnlearnConfig) -> Iterator[Any]:
     original, kept = _originals(context, kept_rows, asked if config.groups > 1 else [], config)
     named = bool(own_names(asked, plain))
     where = config.where if config.where != "auto" else "texts" if named else "answers"
-    config = _with_margin(config, named, any(question.options for question in given.forget))
+    forced = any(question.options for question in given.forget)
+    if forced and 0 < config.forget_at < 1:
+        yield Notice("forget_at was not used: the forget set has forced choices, which are brought to a mark and get no margin.")
+    config = _with_margin(config, named, forced)
     if where == "answers":
         kept = _with_answers(context, kept, plain)
     if context.cancelled():
@@ -329,12 +335,14 @@ def _at_once(scene: _Scene) -> Iterator[Any]:
 
 def _training(scene: _Scene, change: Change, steps: int) -> Iterator[Any]:
     forget, losses = scene.forget_rows(scene.context.given.forget), _Losses(scene.original, scene.config)
-    return _train(scene, change, _plan(scene.config, steps), forget, scene.kept_rows, losses)
+    plan = _plan(scene.config, steps)
+    plan = replace(plan, retain_rows=TOLD_RETAIN_ROWS) if scene.told else plan
+    return _train(scene, change, plan, forget, scene.kept_rows, losses)
 
 
 def _until_told(scene: _Scene, change: Change, training: Iterator[Any]) -> Iterator[Any]:
-    """The training until, from half way on, the changed model knows more than a share TOLD of some statements that the original
-    makes by itself, and more than TOLD_ONCE. Returns all of these and the steps done; none where it never does."""
+    """The training until, from a third of the steps on, the changed model knows more than a share TOLD of some statements that the
+    original makes by itself, and more than TOLD_ONCE. Returns all of these and the steps done; none where it never does."""
     from ..events import Loss
     from ..own_words import OwnWords, count_known
 
@@ -342,7 +350,7 @@ def _until_told(scene: _Scene, change: Change, training: Iterator[Any]) -> Itera
     watched = scene.config.own_words and scene.config.subspace == "discriminated"
     for item in training:
         yield item
-        if not watched or not isinstance(item, Loss) or 2 * item.step < item.total or item.step % CHECKED:
+        if not watched or not isinstance(item, Loss) or item.step < CHECKED_FROM * item.total or item.step % CHECKED:
             continue
         words = words or OwnWords(context.loaded, scene.open(), scene.plain, context.seed, context.cancelled)
         with change.active():
