@@ -90,7 +90,7 @@ def table_html(records: list[RunRecord], open_run: str, chosen: str | None, titl
         return empty_html("Every run will be listed here.", "Choose a topic and press Unlearn.")
     heads = "".join(f'<th scope="col"{kind}>{title}</th>' for title, kind in COLUMNS)
     rows = "".join(_row(record, open_run, chosen, titles) for record in records)
-    table = f'<table class="runs"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>'
+    table = f'<table class="runs run-history"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>'
     saved = link_html("runs-csv", "lethe-runs.csv", *saved_rows(records))
     return f'<div class="table-scroll">{table}</div><p class="lt lt-quiet">{HINT} {saved}</p>'
 
@@ -120,11 +120,11 @@ def _row(record: RunRecord, open_run: str, chosen: str | None, titles: Mapping[s
     cells = [
         f'<th scope="row"><button type="button" class="run-name" data-pick="{run_id}">{name}</button>{mark}</th>',
         f'<td><span class="status status-{record.status}">{escape(record.status)}</span></td>',
-        f"<td>{escape(_titled(record.config.method, titles))}</td>",
+        f'<td class="run-method">{escape(_titled(record.config.method, titles))}</td>',
         _moved(record, "forget"),
         _moved(record, "retain"),
-        f'<td class="number">{duration(record.seconds) if record.seconds else "–"}</td>',
-        f"<td>{escape(_day(record.started_at))}</td>",
+        f'<td class="number" data-label="Time">{duration(record.seconds) if record.seconds else "–"}</td>',
+        f'<td class="run-started">{escape(_day(record.started_at))}</td>',
         f'<td class="note">{escape(record.note or "")}</td>',
     ]
     return f'<tr class="{classes}" data-run="{run_id}" data-pick="{run_id}">{"".join(cells)}</tr>'
@@ -134,9 +134,9 @@ def _moved(record: RunRecord, split: str) -> str:
     scores = ((record.summary or {}).get("accuracy") or {}).get(split) or {}
     before, after = scores.get("before"), scores.get("after")
     if after is None:
-        return '<td class="number">n/a</td>'
+        return f'<td class="number" data-label="{split.capitalize()}">n/a</td>'
     start = f"{percent(before).removesuffix(UNIT)} → " if before is not None else ""
-    return f'<td class="number">{start}{percent(after)}</td>'
+    return f'<td class="number" data-label="{split.capitalize()}">{start}{percent(after)}</td>'
 
 
 def _day(started_at: str) -> str:
