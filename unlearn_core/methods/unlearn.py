@@ -123,7 +123,7 @@ class UnlearnConfig(MethodConfig):
         1.0, ge=0.0, le=100.0, description="Weight of answering a forced choice without regard to what it asks"
     )
     lean: float = Field(
-        2.0,
+        3.0,
         ge=0.0,
         le=20.0,
         description="How much likelier one option becomes, always the same one (nats); 0 makes all equally likely",
