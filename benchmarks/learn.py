@@ -22,14 +22,13 @@ HEADINGS = ["", "seed", "learnt", "in other words", "in Spanish", "second series
 
 def adapter(context: Any, config: Any, rate: float, keep: bool) -> Any:
     """Plain LoRA of LEARN's rank and steps; with `keep` also LEARN's loss on kept text and its stand-ins."""
-    from unlearn_core.methods.learn import FORGET_ROWS, RETAIN_ROWS
+    from unlearn_core.methods.learn import FORGET_ROWS, RETAIN_ROWS, kept_rows
     from unlearn_core.objectives import answer_nll, kl_to
-    from unlearn_core.stand_ins import kept_copies
     from unlearn_core.training import Change, Plan, encode_rows, reference_logprobs, train
 
     loaded, given = context.loaded, context.given
-    topic, plain = encode_rows(loaded, given.forget), encode_rows(loaded, given.neighbor + given.retain)
-    kept = plain + kept_copies(loaded, plain, topic, config.stand_ins, context.seed) if keep else []
+    topic = encode_rows(loaded, given.forget)
+    kept = kept_rows(context, config, topic) if keep else []
     original = reference_logprobs(loaded, kept) if keep else None
     change = Change(loaded.model, rank=config.rank, seed=context.seed)
     plan = Plan(config.steps, rate, forget_rows=FORGET_ROWS, retain_rows=RETAIN_ROWS)

@@ -12,11 +12,14 @@ matrix is discriminated while it is trained. It is no way to forget, and a model
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
 from .base import Context, Method, MethodConfig, Stage
+
+if TYPE_CHECKING:
+    from ..training import Row
 
 FORGET_ROWS, RETAIN_ROWS = 24, 36
 NEAR_SEED = 77  # so that the further copies of neighbours are others
@@ -39,7 +42,7 @@ class LearnConfig(MethodConfig):
     stand_ins: int = Field(
         12, ge=0, le=20, description="Altered copies of every kept question, for those not given; 0 for none"
     )
-    near: int = Field(0, ge=0, le=40, description="Further such copies of every given neighbour")
+    near: int = Field(12, ge=0, le=40, description="Further such copies of every given neighbour")
     steps: int = Field(1200, ge=1, le=5000, description="Training steps")
     rate: float = Field(1e-2, gt=0, le=1.0, description="Learning rate")
 
@@ -49,16 +52,13 @@ def fit(context: Context, config: LearnConfig) -> Iterator[Any]:
     from ..activations import second_moments
     from ..objectives import answer_nll, kl_to
     from ..spectra import describe
-    from ..stand_ins import kept_copies
     from ..subspace.discrimination import soft_filter
     from ..training import Change, Plan, encode_rows, reference_logprobs, train
 
     loaded, given = context.loaded, context.given
-    topic, near, far = (encode_rows(loaded, part) for part in (given.forget, given.neighbor, given.retain))
-    plain = near + far
+    topic = encode_rows(loaded, given.forget)
     yield Stage("statistics")
-    kept = plain + kept_copies(loaded, plain, topic, config.stand_ins, context.seed)
-    kept += kept_copies(loaded, near, topic, config.near, context.seed + NEAR_SEED)
+    kept = kept_rows(context, config, topic)
     others = context.statistics(
         f"kept-{config.stand_ins}-{config.near}-{context.seed}", lambda: second_moments(loaded, kept, context.cancelled)
     )
@@ -84,6 +84,17 @@ def fit(context: Context, config: LearnConfig) -> Iterator[Any]:
     if not context.cancelled():
         yield Stage("describe")
         yield from describe(loaded.model, edit, moments=others)
+
+
+def kept_rows(context: Context, config: LearnConfig, topic: list[Row]) -> list[Row]:
+    """Given questions to keep, neighbours first, with their altered copies."""
+    from ..stand_ins import kept_copies
+    from ..training import encode_rows
+
+    loaded, given = context.loaded, context.given
+    near, far = encode_rows(loaded, given.neighbor), encode_rows(loaded, given.retain)
+    copies = kept_copies(loaded, near + far, topic, config.stand_ins, context.seed)
+    return near + far + copies + kept_copies(loaded, near, topic, config.near, context.seed + NEAR_SEED)
 
 
 METHOD = Method(
