@@ -22,6 +22,8 @@ def read_settings(arguments: list[str] | None = None) -> Settings:
     parser.add_argument("--model", default="demo", help="what the sidebar offers first: demo, a hub id, or a folder")
     parser.add_argument("--trust-remote-code", action="store_true", help="allow a model's own code to run")
     known = parser.parse_args(arguments)
+    if known.runs_dir.exists() and not known.runs_dir.is_dir():
+        parser.error(f"'{known.runs_dir}' is a file. Runs are kept in a folder; name one with --runs-dir.")
     return Settings(known.runs_dir, known.host, known.port, known.model, known.trust_remote_code)
 
 
@@ -40,7 +42,14 @@ def main() -> None:
     store = Store(settings.runs_dir)
     runner = Runner(store, settings.trust_remote_code)
     beginning = first_paint(store, lambda: watched(runner) or runner.auditing())
-    build_ui(runner, store, settings).launch(**launch_arguments(settings, beginning))
+    page = build_ui(runner, store, settings)
+    try:
+        page.launch(**launch_arguments(settings, beginning))
+    except OSError as error:
+        if settings.port is None:
+            raise
+        raise SystemExit(f"Port {settings.port} cannot be used: something listens there already, or it is not allowed. "
+                         "Name another with --port, or none.") from error
 
 
 if __name__ == "__main__":

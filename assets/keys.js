@@ -110,10 +110,22 @@
   const tidy = setInterval(() => {
     const drawer = document.querySelector(".sidebar");
     if (!drawer) return;
-    if (innerWidth < NARROW && drawer.classList.contains("open")) return drawer.querySelector(".toggle-button")?.click();
+    if (innerWidth <= NARROW && drawer.classList.contains("open")) return drawer.querySelector(".toggle-button")?.click();
     document.documentElement.classList.add("lethe-ready");
     clearInterval(tidy);
   }, 100);
+
+  // What was started from a phone's sidebar is watched behind it; a refusal is said in it.
+  document.addEventListener("click", (event) => {
+    if (innerWidth > NARROW || !event.target.closest?.("#start")) return;
+    const until = Date.now() + 10000;
+    const leave = setInterval(() => {
+      const drawer = document.querySelector(".sidebar.open");
+      const live = document.querySelector('[data-run="live"]');
+      if (drawer && live) drawer.querySelector(".toggle-button")?.click();
+      if (!drawer || live || Date.now() > until) clearInterval(leave);
+    }, 200);
+  });
 
   // The first of these that is on the page, scrolled into sight.
   function show(...selectors) {
@@ -124,5 +136,12 @@
     setTimeout(go, 1200);  // what is to come below may have made the page long enough only now
   }
 
-  window.lethe = { copy, save, show };
+  // What has just come on to the page, brought into sight if it is out of it.
+  function reveal(selector) {
+    const behavior = matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth";
+    const go = () => [document.querySelector(selector)].find(seen)?.scrollIntoView({ block: "nearest", behavior });
+    setTimeout(go, 50);
+  }
+
+  window.lethe = { copy, save, show, reveal };
 })();

@@ -12,6 +12,7 @@ from .apart import GROUPS, apart_figure, group_table_html, group_words, measured
 from .live_plot import LivePlot
 from .picker import Picker
 from .plots import short_matrix
+from .terms import info
 from .view import Place
 
 
@@ -34,7 +35,7 @@ def build_anatomy(first: dict[str, Any]) -> Anatomy:
     place = Picker(first["place"], elem_id="place")
     with gr.Row(elem_classes="figures"):
         with gr.Column(min_width=340):
-            gr.HTML("<h2>Spectrum</h2>")
+            gr.HTML(f'<h2>Spectrum{info("spectrum")}</h2>')
             spectrum_words = gr.HTML(first["spectrum_words"], elem_id="internals-words")
             spectrum = LivePlot(first["spectrum"], elem_id="internals-spectrum", label="Spectrum of the chosen matrix")
         with gr.Column(min_width=340):

@@ -177,7 +177,7 @@ def _extra(view: RunView, split: str, title: str, other: dict[str, Measured] | N
     else:
         came = f"{percent(before.accuracy)} → " if before else ""
         value = f"{came}{percent(after.accuracy)}"
-    return _row(escape(title), value)
+    return _row(explained(title, split), value)
 
 
 def _about(view: RunView, card: Card) -> str:

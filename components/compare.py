@@ -10,6 +10,7 @@ from .ask import Ask, build_ask
 from .live_plot import LivePlot
 from .metrics import EMPTY, OF, RUN, words_html
 from .picker import KeptPicker
+from .terms import info
 
 MODES = [("Heat", "heat"), ("Words", "words"), ("Plain", "plain")]
 
@@ -62,7 +63,7 @@ def build_compare(first: dict[str, str | None]) -> Compare:
                 empty="Here the accuracy of each set is drawn while a run works.",
             )
         with gr.Column(min_width=320):
-            gr.HTML("<h2>Where in the weights</h2>")
+            gr.HTML(f'<h2>Where in the weights{info("spectrum")}</h2>')
             spectrum_words = gr.HTML(first["spectrum_words"], elem_id="spectrum-words")
             spectrum = LivePlot(
                 first["spectrum"],

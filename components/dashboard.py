@@ -70,6 +70,7 @@ SHOW_RACE = "() => { window.lethe.show('#race-messages .lt', '#race-head'); }"
 SHOW_SEQUENCE = "() => { window.lethe.show('#sequence-messages .lt', '#sequence-now'); }"
 SHOW_AUDIT = "() => { window.lethe.show('#audit-messages .lt', '#audit-now'); }"
 SHOW_ATTACK = "() => { window.lethe.show('#audit-detail section'); }"
+SHOW_CHOSEN = "() => { window.lethe.reveal('#run-panel'); }"
 SHOW_RUN = "() => { window.lethe.show('#verdict'); }"
 COPY_LINK = "() => { window.lethe.copy(location.href, 'Link copied'); }"
 
@@ -292,7 +293,7 @@ class _Page:
 
     def _wire_runs(self) -> None:
         tab, desk = self.runs, self.runs_desk
-        self._on(tab.table.select, desk.choose, picked=True, **EACH)
+        self._on(tab.table.select, desk.choose, picked=True, **EACH).then(None, None, None, js=SHOW_CHOSEN, **PRIVATE)
         self._on(tab.open.click, desk.open)
         self._on(tab.again.click, self.setup.again)
         self._on(tab.save.click, desk.save, [tab.title, tab.note])

@@ -19,6 +19,8 @@ from .problems import problem_html
 from .screen import FEW_PAIRS, MORE_PAIRS, Drawn, address, shown_questions
 from .seats import Seat
 
+NO_EDIT = "This run has no edit, so there is nothing to scale."
+
 
 class CompareDesk:
     """Handlers of the widgets that look at the open run."""
@@ -88,9 +90,9 @@ class CompareDesk:
         if shown is not None and shown != strength:
             seat.settled = ask.settled_words(strength)
             drawn["dial"] = strength
-        measuring = moved and seat.rescored is None and self.desk.view(seat).edit is not None
-        words = _dial_words("Measuring at this strength…" if measuring else "", seat)
-        return drawn | {"dial_words": words, "measure_all": gr.Button(visible=moved)}
+        scales = self.desk.view(seat).edit is not None
+        text = "" if not moved or (scales and seat.rescored is not None) else "Measuring at this strength…" if scales else NO_EDIT
+        return drawn | {"dial_words": _dial_words(text, seat), "measure_all": gr.Button(visible=moved and scales)}
 
     def rescore(self, seat: Seat, everything: bool = False) -> Iterator[Drawn]:
         """The shown pairs' heat and the cards at the dial's strength; given up when the dial moves on meanwhile."""

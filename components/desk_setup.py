@@ -194,7 +194,7 @@ class SetupDesk:
 
     def _upload(self, seat: Seat, name: str, content: bytes, model: str) -> Drawn:
         try:
-            preview = self.runner.add_topic(name, content)
+            preview = self.runner.add_topic(name, content, model)
         except LetheError as error:
             return {"preview": card(error)}
         return {

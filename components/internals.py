@@ -60,8 +60,9 @@ def _against_weights(item: Spectrum) -> str:
         return ""
     ratio = item.removed[0] / item.original[0]
     if ratio <= 1:
-        return " No direction of it is stronger than the weights' own strongest: a gentle change."
-    return f" Its first direction is {ratio:.1f} times as strong as the weights' own strongest: a strong change in few directions."
+        return " No direction of the change is stronger than the weights' own strongest: a gentle change."
+    return (f" The change's first direction is {ratio:.1f} times as strong as the weights' own strongest: a strong change in few "
+            "directions.")
 
 
 def change_words(view: RunView, strength: float = 1.0) -> str:

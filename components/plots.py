@@ -32,6 +32,7 @@ _LINES = {
     "retain": {"dash": "solid", "symbol": "circle", "width": 2.5},
 }
 _BLOCK_ORDER = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+_NO_CURVE = "Nothing was measured while this run worked."
 Trace = dict[str, Any]
 
 
@@ -48,7 +49,7 @@ def accuracy_figure(view: RunView) -> go.Figure:
     if not splits:
         across = {"range": [0, 1], "showticklabels": False}
     floor, bottom, shapes = view.before.get("forget"), -4.0, []
-    notes = [] if splits else [note("The first measurements come with training.")]
+    notes = [] if splits else [note(_NO_CURVE if view.over else "The first measurements come with training.")]
     if floor is not None and floor.reference is not None and splits:
         shapes, notes, lowest = _floor(floor, traces, across["range"][1])
         bottom = min(bottom, lowest)

@@ -11,7 +11,7 @@ AWAY = "away"  # what is picked where a notice is put away
 
 def problem_html(what: str, why: str = "", remedy: str = "", trace: str = "") -> str:
     """An error card: what happened, why, what to do; the traceback folded away. All of it is escaped."""
-    rows = [f'<p class="lt-problem-what">{escape(what or "Something went wrong.")}</p>']
+    rows = [f'<p class="lt-problem-what">{escape(_sentence(what) or "Something went wrong.")}</p>']
     if why:
         rows.append(f'<p><span class="lt-key">Why</span>{escape(why)}</p>')
     if remedy:
@@ -19,6 +19,11 @@ def problem_html(what: str, why: str = "", remedy: str = "", trace: str = "") ->
     if trace.strip():
         rows.append(f'<details><summary>Technical details</summary><pre>{escape(trace.strip())}</pre></details>')
     return f'<div class="lt lt-problem" role="alert">{"".join(rows)}</div>'
+
+
+def _sentence(what: str) -> str:
+    """A heading of its own: what leads on to the reason in one line of text ends here."""
+    return f"{what[:-1]}." if what.endswith(":") else what
 
 
 def failed_html(event: Failed) -> str:

@@ -15,6 +15,7 @@ from unlearn_core.events import TokenScores
 
 from .numbers import SAME_WITHIN, factor, probability
 from .palette import HEAT_ALPHA
+from .terms import explained, info
 
 HEAT_CLIP = 4.0  # nats at which the colour is full
 LEAST_SIMILARITY = 0.3  # below it, marking words is noise
@@ -60,10 +61,11 @@ def heat_html(scores: TokenScores) -> str:
 
 def legend_html() -> str:
     """The scale of the heat view, once for all texts on the page."""
-    return (f'<div class="lt lt-scale"><span>{HEAT_CLIP:g} nats likelier</span>'
+    return (f'<div class="lt lt-scale"><span>{HEAT_CLIP:g} {explained("nats", "logprob")} likelier</span>'
             '<span class="lt-scale-bar" aria-hidden="true"></span>'
             f'<span>{HEAT_CLIP:g} nats less likely: forgotten</span>'
-            f'<span class="lt-scale-note">no colour within ±{SAME_WITHIN:g}; hover or Tab for the details</span></div>')
+            f'<span class="lt-scale-note">no colour within ±{SAME_WITHIN:g}; point at a word, or go there with Tab, for the details'
+            f'{info("heat")}</span></div>')
 
 
 def words_html(a: str, b: str, expected: str = "") -> str:

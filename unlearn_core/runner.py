@@ -80,11 +80,11 @@ class Runner:
         """A message for every field that is wrong; the field of a setting is the setting's name."""
         return {name: str(error) for name, error in problems(config, self.store).items()}
 
-    def add_topic(self, name: str, data: bytes) -> dict[str, Any]:
+    def add_topic(self, name: str, data: bytes, model: str = DEMO) -> dict[str, Any]:
         """Keep an uploaded list as a topic and describe it, with its first rows. Raises BadInput.
 
         `counts` holds the scored questions of each split, `written` all of them, `shown` those a method may see.
-        A name that is taken by another topic gets a number.
+        A name that is taken by another topic gets a number. `model`: the notices are those of a run with it.
         """
         topic = parse_upload(name, data)
         taken = {entry["name"]: entry["source"] for entry in topics(model_folder(DEMO), self.store.uploads)}
@@ -99,7 +99,7 @@ class Runner:
         shown = Counter(question.split for question in topic.questions if question.given)
         return describe(topic) | {"source": "uploaded", "file": PurePath(name).name, "rows": rows,
                                   "written": dict(written), "shown": dict(shown),
-                                  "notices": list(completed(topic, model_folder(DEMO)).notices)}
+                                  "notices": list(completed(topic, model_folder(model)).notices)}
 
     def warm(self) -> str:
         """Load torch and the built-in model in the background; that model's name."""

@@ -414,7 +414,7 @@ class ScriptedRunner(ScriptedAudits, ScriptedBuilds, ScriptedRaces):
         return [replace(event, edited=f"{event.original} at {strength:g}") for event, _ in self.store.events(run_id)
                 if isinstance(event, Answer) and event.question_id in question_ids]
 
-    def add_topic(self, name: str, content: bytes) -> dict[str, Any]:
+    def add_topic(self, name: str, content: bytes, model: str = "demo") -> dict[str, Any]:
         raise BadInput("The file has no column 'question'.", "Its columns are a, b.", "Name them question and answer.")
 
     def warm(self) -> str:

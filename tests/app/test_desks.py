@@ -81,7 +81,8 @@ def test_the_dial_measures_nothing_where_there_is_no_edit(desk, monkeypatch):
     story = [event for _, event in events("run", RunConfig(topic="book-series"), "2026-01-01")][:20]
     seat, compare = Seat(), CompareDesk(desk)
     monkeypatch.setattr(desk.store, "events", lambda run_id: [(event, 0.0) for event in story])
-    assert "Measuring" not in compare.dial(seat, 0.5)["dial_words"]
+    turned = compare.dial(seat, 0.5)
+    assert "no edit" in turned["dial_words"] and turned["measure_all"].visible is False
     assert list(compare.rescore(seat)) == [{}] and seat.rescored is None
     monkeypatch.undo()
     with_edit = Seat()

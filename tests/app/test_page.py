@@ -559,6 +559,29 @@ def test_dark_mode_is_dark(scripted, visit):
     assert min(red, green, blue) > 200
 
 
+@pytest.mark.parametrize("width", [390, 1440])
+def test_the_strip_stays_in_sight_however_far_the_page_is_scrolled(scripted, visit, width):
+    page = visit(scripted.url, width=width, height=700)
+    page.evaluate("window.scrollTo(0, 600)")
+    page.wait_for_function("window.scrollY > 300")
+    assert page.evaluate("document.querySelector('#strip').getBoundingClientRect().top") == 0
+
+
+def test_a_run_started_in_the_sidebar_of_a_phone_is_watched(scripted, visit):
+    page = visit(scripted.url, width=390, height=844, has_touch=True)
+    page.get_by_role("button", name="Toggle Sidebar").click()
+    page.locator("#start").click()
+    expect(page.locator(".sidebar")).not_to_have_class(re.compile(r"\bopen\b"))
+    expect(page.locator("#strip-words")).to_be_in_viewport()
+
+
+def test_the_panel_of_a_chosen_run_comes_into_sight(scripted, visit):
+    page = visit(scripted.url, height=420)
+    page.get_by_role("tab", name="Runs").click()
+    page.locator("#runs-table .run-name").last.click()
+    expect(page.locator("#open-run")).to_be_in_viewport()
+
+
 def test_a_phone_sees_the_verdict_and_can_start(scripted, visit):
     page = visit(scripted.url, width=390, height=844, has_touch=True)
     expect(page.locator("#verdict .lt-sentence")).to_be_in_viewport()
