@@ -40,6 +40,8 @@ def spectrum_words(view: RunView, layer: int, matrix: str) -> str:
     if item is None:
         return _nothing(view, "Here the singular values of each weight matrix show where the change lies.")
     where = f"Layer {layer}, <code>{escape(short_matrix(matrix))}</code>: "
+    if not item.rank:
+        return _words(f"{where}nothing is subtracted, these are the original's weights.")
     change = (f"<b>{item.rank}</b> {explained('directions', 'rank')} are subtracted, a change of "
               f"<b>{percent(item.relative_change)}</b> {explained('of the weights', 'relative_change')}.")
     if item.energy_removed is None and view.status == "stopped":
@@ -50,7 +52,8 @@ def spectrum_words(view: RunView, layer: int, matrix: str) -> str:
         return _words(f"{where}{change} This method has no task matrix, so nothing was held back by discrimination.")
     held = (f" The {explained('task matrix', 'task')} has {percent(ENERGY)} of its energy in {item.task_rank} directions; "
             f"<b>{percent(item.energy_removed)}</b> of all its {explained('energy', 'energy')} lies in the directions that are "
-            f"subtracted, the rest {explained('stays in place', 'kept')}, where retained text is too.")
+            f"subtracted, the rest {explained('stays in place', 'kept')}, where retained text is too. Turned away from there, what "
+            "is subtracted may be as strong as the task matrix was.")
     return _words(f"{where}{change}{held}{_against_weights(item)}")
 
 

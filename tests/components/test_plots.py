@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 
 import pytest
@@ -71,6 +72,27 @@ def test_zero_singular_values_are_gaps(view):
     item = replace(view.spectra[place], removed=[1.0, 0.0, None], kept=[], task=[])
     figure = plots.spectrum_figure(replace(view, spectra={place: item}), *place)
     assert list(figure.data[-1].y) == [1.0, None, None] and len(figure.data) == 2
+
+
+@pytest.mark.parametrize(("least", "most", "marks"), [
+    (0.001, 50, ["0.01", "0.1", "1", "10"]),  # down to a ten-thousandth of the largest
+    (0.2, 3, ["0.2", "0.5", "1", "2"]),
+    (1.2, 3.5, ["1", "1.5", "2", "3", "4"]),
+])
+def test_a_logarithmic_axis_has_marks_to_read_it_by(view, least, most, marks):
+    place = (2, "mlp.down_proj")
+    item = replace(view.spectra[place], original=[most, least], removed=[], kept=[], task=[])
+    figure = plots.spectrum_figure(replace(view, spectra={place: item}), *place)
+    low, high = figure.layout.yaxis.range
+    assert list(figure.layout.yaxis.ticktext) == marks
+    assert all(low <= math.log10(value) <= high for value in figure.layout.yaxis.tickvals)
+
+
+def test_where_nothing_is_subtracted_the_words_say_so(view):
+    place = (2, "mlp.down_proj")
+    item = replace(view.spectra[place], rank=0, removed=[], relative_change=0.0)
+    words = internals.spectrum_words(replace(view, spectra={place: item}), *place)
+    assert "nothing is subtracted" in words and "energy" not in words
 
 
 def test_change_map_has_every_cell(view):
