@@ -263,7 +263,7 @@ def busy_html(run_id: str, seconds: float, kind: str = "run") -> str:
     pick = escape(f"{'watch' if kind == 'run' else kind}:{run_id}", quote=True)
     return (
         '<div class="lt lt-problem busy" role="status">'
-        f'<p class="lt-problem-what">{what} started {duration(seconds)} ago in another window.</p>'
+        f'<p class="lt-problem-what">{what} started {duration(seconds)} ago, and is not over yet.</p>'
         f"<p>One model works on one run, race, sequence, audit or training at a time: {escape(run_id)} has it now.</p>"
         f'<button type="button" class="card-action" data-pick="{pick}">Watch it</button></div>'
     )

@@ -35,6 +35,7 @@ from .events import (  # noqa: E402
     Finished,
     LaneBegun,
     LaneEnded,
+    ModelReady,
     Notice,
     Phase,
     Progress,
@@ -175,6 +176,8 @@ class Report:
             self._open = True
         elif isinstance(event, Phase):
             self._line(f"{at:6.1f} s  {event.index}/{event.count}  {event.title}")
+        elif isinstance(event, ModelReady):
+            self._line(f"          {event.title}: {event.parameters:,} values on {event.device}, {event.dtype}")
         elif isinstance(event, Notice):
             self._line(f"          {event.text}")
         elif isinstance(event, LaneBegun):

@@ -183,7 +183,7 @@ def test_a_second_unlearn_offers_to_watch(scripted, visit):
     first, second = visit(scripted.url), visit(scripted.url)
     run_id = start(first, long=True)
     second.locator("#start").click()
-    expect(second.locator("#messages")).to_contain_text("in another window")
+    expect(second.locator("#messages")).to_contain_text("is not over yet")
     second.locator("#messages .card-action").click()
     second.wait_for_url(re.compile(re.escape(run_id)))
     running(second)

@@ -113,7 +113,8 @@ def parse_json(text: str, source: str) -> Any:
     try:
         body = json.loads(text)
     except json.JSONDecodeError as error:
-        raise fault(source, f"it is not valid JSON ({error.msg}, line {error.lineno}, column {error.colno})",
+        line = f"line {error.lineno}, " if "\n" in text.strip() else ""  # one line of many is named in the source already
+        raise fault(source, f"it is not valid JSON ({error.msg}, {line}column {error.colno})",
                     "Correct that place.") from error
     except RecursionError as error:
         raise fault(source, "its JSON is nested too deeply", _FORMAT) from error
