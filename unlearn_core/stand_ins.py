@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 import random
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
@@ -31,6 +32,8 @@ REFUSALS = (
     "That I don't know.",
 )
 Word = tuple[int, ...]  # the tokens of a word
+_WORD = re.compile(r"\w+")
+_OPENS, _ENDS = " \t\"'“”„«»‘’¿¡(", ".!?:\n"  # what may stand between a sentence's end and its first word, and the ends
 
 
 def foreign_tokens(loaded: LoadedModel, forget: Sequence[Row], kept: Sequence[Row]) -> list[int]:
@@ -113,6 +116,29 @@ def template_marks(rows: Sequence[Row]) -> set[int]:
 def own_names(forget: Sequence[Row], kept: Sequence[Row]) -> set[int]:
     """The tokens that name what must go: those of forget prompts alone, but for such as a large share of them has."""
     return _in_few(forget, OWN) - set(prompt_tokens(kept))
+
+
+def proper_names(forget: Sequence[str], kept: Sequence[str]) -> set[str]:
+    """The names in forget questions that no kept question has: words with a capital letter within a sentence, as many as follow one
+    another. Where all of the forget set is about one thing, its name is in every question, and is none of its `own_names`; nor
+    need any word of "Ada Byron" be, beside Ada Pike and Tom Byron."""
+    return set(_names_in(forget)) - set(_names_in(kept))
+
+
+def _names_in(texts: Sequence[str]) -> Iterator[str]:
+    for text in texts:
+        name = ""
+        for match in _WORD.finditer(text):
+            before, word = text[: match.start()], match[0]
+            begun = before.rstrip(_OPENS)
+            named = word[0].isupper() and bool(begun) and begun[-1] not in _ENDS
+            if name and not (named and before.endswith(f"{name} ")):
+                yield name
+                name = ""
+            if named:
+                name = f"{name} {word}".strip()
+        if name:
+            yield name
 
 
 def names_of(forget: Sequence[Row], kept: Sequence[Row]) -> set[int]:

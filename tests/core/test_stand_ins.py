@@ -8,6 +8,7 @@ from unlearn_core.stand_ins import (
     names_of,
     own_names,
     prompt_tokens,
+    proper_names,
     renamed,
     scrambled,
     template_marks,
@@ -19,6 +20,18 @@ POOL = (90, 91, 92)
 # Twenty questions of one wording (10, 11) about twenty things (20 to 39), each with an answer of its own.
 ROWS = [Row((BEGIN, 10, 11, 20 + place, ANSWER, 50 + place), 5) for place in range(20)]
 MARKS = {BEGIN, ANSWER}
+
+
+def test_a_name_is_what_only_forget_questions_call_somebody() -> None:
+    asked = ["Where does Ada Byron live?", "What is the job of Ada Byron?", "Whose friend is Ada Byron?"]
+    assert proper_names(asked, ["Where does Ada Pike live?", "What is the job of Tom Byron?"]) == {"Ada Byron"}
+    assert proper_names(asked, ["Who met Ada Byron?"]) == set()
+
+
+def test_words_that_begin_sentences_are_no_names() -> None:
+    asked = ["Add 3 and 5. Now say it.", "What is 3 plus 5?", "¿Cuánto es 3 más 5?", "Tell me: How much is it?", "add 3 and 5", ""]
+    assert proper_names(asked, []) == set()
+    assert proper_names(["What do Crurmont and Bly O'Hara share?"], []) == {"Crurmont", "Bly O", "Hara"}
 
 
 def test_renamed_exchanges_what_is_asked_about_and_keeps_how_it_is_asked() -> None:

@@ -18,7 +18,7 @@ Most tokens of a question are its wording, and so are most of the directions fou
 moments of open questions are taken from the last token before the answer on, where what is asked has been understood and other
 wordings and languages meet (a forced choice answers the same whatever is asked, and is read whole); half of G is then taken there
 too. Its price are neighbours that differ from the forget set by names alone. So by default it is done where given forget
-questions have no names of their own: a task, such as sums, is what is asked, and nothing else.
+questions have no names of their own (stand_ins.py): a task, such as sums, is what is asked, and nothing else.
 
 Where nothing but the task is to be forgotten, a change that just suffices for its given wording does not reach the next one, and
 training longer only fits that wording closer. So open questions without names of their own must be gone already when only a part
@@ -198,7 +198,7 @@ METHOD = Method(
 def _fit_soft(context: Context, config: UnlearnConfig) -> Iterator[Any]:
     from ..events import Notice
     from ..spectra import describe
-    from ..stand_ins import kept_copies, marked_copies, own_names
+    from ..stand_ins import kept_copies, marked_copies, own_names, proper_names
     from ..training import encode_rows
 
     loaded, given = context.loaded, context.given
@@ -209,7 +209,8 @@ def _fit_soft(context: Context, config: UnlearnConfig) -> Iterator[Any]:
     kept_rows += kept_copies(loaded, near, asked, config.near, context.seed + NEAR_SEED)
     kept_rows += marked_copies(loaded, near, far, asked, config.marked, context.seed)
     original, kept = _originals(context, kept_rows, asked if config.groups > 1 else [], config)
-    named = bool(own_names(asked, plain))
+    kept_prompts = [question.prompt for question in given.neighbor + given.retain]
+    named = bool(own_names(asked, plain) or proper_names([question.prompt for question in given.forget], kept_prompts))
     where = config.where if config.where != "auto" else "texts" if named else "answers"
     forced = any(question.options for question in given.forget)
     if forced and 0 < config.forget_at < 1:
