@@ -247,7 +247,7 @@ def record(**more) -> RunRecord:
 def test_the_table_of_runs_escapes_names_and_marks_the_open_run():
     html = runs.table_html([record(), record(run_id="b", summary=None, seconds=None)], "b", None)
     titled = runs.table_html([record(title="")], "", None, {"book-series": "the <i>Vale</i> books", "unlearn": "UNLEARN"})
-    assert "the &lt;i&gt;Vale&lt;/i&gt; books" in titled and "<td>UNLEARN</td>" in titled and "book-series</button>" not in titled
+    assert "the &lt;i&gt;Vale&lt;/i&gt; books" in titled and ">UNLEARN</td>" in titled and "book-series</button>" not in titled
     assert "&lt;b&gt;mine" in html and "<b>mine" not in html
     assert "100 → 2\u00a0%" in html and "n/a" in html and html.count("open-mark") == 1
     assert "press Unlearn" in runs.table_html([], "", None)

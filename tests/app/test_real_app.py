@@ -158,7 +158,7 @@ def test_an_uploaded_list_becomes_the_chosen_topic(real, visit):
     page.locator("#topic-paste textarea").fill("question,answer\nBo hat?,red\n<b>Cy</b> hat?,blue\n")
     page.locator("#use-paste").click()
     expect(page.locator("#topic-preview table")).to_contain_text("<b>Cy</b> hat?")
-    expect(page.locator("#topic input")).to_have_value(re.compile("pasted"))
+    expect(page.locator("#topic input")).to_have_value(re.compile("Pasted"))
 
 
 def test_a_missing_model_folder_is_refused_beside_its_field(tmp_path, visit):
