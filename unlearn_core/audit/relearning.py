@@ -35,7 +35,7 @@ LOOKS = (0.1, 0.25, 0.5, 1.0)  # when the held half is asked, as shares of the s
 FEW = 0.05  # a word in no larger share of prompts says what they are about
 _WORD = re.compile(r"\w+")
 _SOUNDS = ("ba", "dor", "fel", "gim", "kun", "lor", "mis", "nap", "rud", "sil", "tov", "wex")
-LEARN = "learn"  # the method that teaches
+LEARN, KEPT = "learn", 12.0  # the method that teaches, and its weight of kept text here
 DEFAULT_RATES = {"full": (1e-4, 3e-4, 1e-3), "lora": (1e-3, 3e-3, 1e-2)}
 
 
@@ -224,7 +224,7 @@ def _by_learn(brief: Brief, config: RelearningConfig, shown: Sequence[Question],
 
     loaded, learn = trainable(brief.subject).loaded, find_method(LEARN)
     kept = tuple(question for question in brief.topic.questions if question.split in ("neighbor", "retain") and question.given)
-    settings = settings_of(learn, {"steps": config.steps, "stand_ins": 0})
+    settings = settings_of(learn, {"steps": config.steps, "stand_ins": 0, "keep": KEPT})
     looks = {max(1, round(share * config.steps)) for share in LOOKS}
     yield 0, _right(loaded, judged, (), brief)
     context = Context(loaded, Given(tuple(shown), (), kept), brief.seed, brief.cancelled, snapshots=config.steps)

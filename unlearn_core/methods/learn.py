@@ -37,13 +37,13 @@ class LearnConfig(MethodConfig):
     )
     rank: int = Field(16, ge=1, le=512, description="Directions to learn in, in every matrix")
     keep: float = Field(
-        12.0, ge=0.0, le=1000.0, description="Weight of staying close to the original on given text to keep"
+        18.0, ge=0.0, le=1000.0, description="Weight of staying close to the original on given text to keep"
     )
     stand_ins: int = Field(
         12, ge=0, le=20, description="Altered copies of every kept question, for those not given; 0 for none"
     )
     near: int = Field(12, ge=0, le=40, description="Further such copies of every given neighbour")
-    steps: int = Field(1200, ge=1, le=5000, description="Training steps")
+    steps: int = Field(1800, ge=1, le=5000, description="Training steps")
     rate: float = Field(1e-2, gt=0, le=1.0, description="Learning rate")
 
 
