@@ -19,7 +19,7 @@ from .problems import problem_html
 from .screen import FEW_PAIRS, MORE_PAIRS, Drawn, address, shown_questions
 from .seats import Seat
 
-NO_EDIT = "This run has no edit, so there is nothing to scale."
+NO_EDIT = "There is no edit to scale."
 
 
 class CompareDesk:

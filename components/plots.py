@@ -179,7 +179,7 @@ def _runs_through(trace: Trace, left: float, right: float, low: float, high: flo
 
 
 def _log_scale(least: float, most: float) -> dict[str, Any]:
-    """A logarithmic axis with marks at powers of ten, and between them at 2 and 5 times these where they would be few."""
+    """A logarithmic axis with marks at powers of ten, and as far between them as it takes to have FEWEST_MARKS."""
     bottom, top = math.log10(max(least, most * DEEPEST)) - 0.1, math.log10(most) + 0.15
     powers = range(math.floor(bottom), math.ceil(top) + 1)
     for steps in ((1,), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 7)):

@@ -23,6 +23,7 @@ from .training import Row, answer_nlls, encode_rows, question_starts
 RARE = 0.1  # a prompt token in fewer of the questions says what a question is about
 RENAMED, SCRAMBLED = 0.5, 0.3  # shares of tokens exchanged in copies of kept questions
 OWN = 0.3  # a token that only forget prompts have, and no larger share of them, is a name of what must go
+NEAR_SEED = 77  # so that the further copies of neighbours are others
 REFUSALS = (
     "I don't know.",
     "I do not know that.",
@@ -116,6 +117,11 @@ def template_marks(rows: Sequence[Row]) -> set[int]:
 def own_names(forget: Sequence[Row], kept: Sequence[Row]) -> set[int]:
     """The tokens that name what must go: those of forget prompts alone, but for such as a large share of them has."""
     return _in_few(forget, OWN) - set(prompt_tokens(kept))
+
+
+def near_copies(loaded: LoadedModel, near: Sequence[Row], forget: Sequence[Row], copies: int, seed: int) -> list[Row]:
+    """Further copies of given neighbours, others than `kept_copies` makes of them with that seed."""
+    return kept_copies(loaded, near, forget, copies, seed + NEAR_SEED)
 
 
 def proper_names(forget: Sequence[str], kept: Sequence[str]) -> set[str]:

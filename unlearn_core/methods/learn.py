@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from ..training import Row
 
 FORGET_ROWS, RETAIN_ROWS = 24, 36
-NEAR_SEED = 77  # so that the further copies of neighbours are others
 POWER = 0.5  # of the filter: input directions are damped in Z's gradient and in what T' reads
 
 
@@ -88,13 +87,13 @@ def fit(context: Context, config: LearnConfig) -> Iterator[Any]:
 
 def kept_rows(context: Context, config: LearnConfig, topic: list[Row]) -> list[Row]:
     """Given questions to keep, neighbours first, with their altered copies."""
-    from ..stand_ins import kept_copies
+    from ..stand_ins import kept_copies, near_copies
     from ..training import encode_rows
 
     loaded, given = context.loaded, context.given
     near, far = encode_rows(loaded, given.neighbor), encode_rows(loaded, given.retain)
     copies = kept_copies(loaded, near + far, topic, config.stand_ins, context.seed)
-    return near + far + copies + kept_copies(loaded, near, topic, config.near, context.seed + NEAR_SEED)
+    return near + far + copies + near_copies(loaded, near, topic, config.near, context.seed)
 
 
 METHOD = Method(

@@ -60,7 +60,6 @@ if TYPE_CHECKING:
     from ..training import Change, Plan, Row, Scored
 
 FORGET_ROWS, RETAIN_ROWS = 12, 36  # a step: many steps on few forget rows cost neighbours less than few steps on many
-NEAR_SEED = 77  # so that the further copies of neighbours are others
 ANSWERED = 0.5  # share of what kept text uses that is then read off where its answers are given
 GIVEN_TURNS = 3  # how often a given forget question is drawn for each of its copies
 REWORDED = 0.5  # share of tokens exchanged in the last copy of a forget question, in the others evenly less
@@ -198,7 +197,7 @@ METHOD = Method(
 def _fit_soft(context: Context, config: UnlearnConfig) -> Iterator[Any]:
     from ..events import Notice
     from ..spectra import describe
-    from ..stand_ins import kept_copies, marked_copies, own_names, proper_names
+    from ..stand_ins import kept_copies, marked_copies, near_copies, own_names, proper_names
     from ..training import encode_rows
 
     loaded, given = context.loaded, context.given
@@ -206,7 +205,7 @@ def _fit_soft(context: Context, config: UnlearnConfig) -> Iterator[Any]:
     plain = near + far
     yield Stage("statistics")
     kept_rows = plain + kept_copies(loaded, plain, asked, config.stand_ins, context.seed)
-    kept_rows += kept_copies(loaded, near, asked, config.near, context.seed + NEAR_SEED)
+    kept_rows += near_copies(loaded, near, asked, config.near, context.seed)
     kept_rows += marked_copies(loaded, near, far, asked, config.marked, context.seed)
     original, kept = _originals(context, kept_rows, asked if config.groups > 1 else [], config)
     kept_prompts = [question.prompt for question in given.neighbor + given.retain]
