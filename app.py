@@ -44,12 +44,14 @@ def main() -> None:
     beginning = first_paint(store, lambda: watched(runner) or runner.auditing())
     page = build_ui(runner, store, settings)
     try:
-        page.launch(**launch_arguments(settings, beginning))
+        _, address, _ = page.launch(**launch_arguments(settings, beginning), quiet=True, prevent_thread_lock=True)
     except OSError as error:
         if settings.port is None:
             raise
         raise SystemExit(f"Port {settings.port} cannot be used: something listens there already, or it is not allowed. "
                          "Name another with --port, or none.") from error
+    print(f"Lethe is at {address} (Ctrl+C ends it)", flush=True)
+    page.block_thread()
 
 
 if __name__ == "__main__":

@@ -90,11 +90,36 @@
     }
   });
 
+  // What the button of an error card names: opened where it is folded away, pressed where it is a button or takes a file, and else
+  // ready to be typed in.
+  function lead(selector) {
+    const place = document.querySelector(selector);
+    if (!place) return;
+    const drawer = place.closest(".sidebar");
+    if (drawer && !drawer.classList.contains("open")) drawer.querySelector(".toggle-button")?.click();
+    for (let node = place; node; node = node.parentElement) {
+      const fold = node.querySelector(":scope > button.label-wrap");
+      if (fold && !fold.classList.contains("open")) fold.click();
+    }
+    if (place.tagName === "BUTTON") return place.click();
+    place.querySelector('[aria-label="Clear"]')?.click();  // of a file that lies there
+    setTimeout(() => {
+      place.scrollIntoView({ block: "center" });
+      const file = place.querySelector('input[type="file"]');
+      if (file) return file.click();
+      place.querySelector("textarea, input, select, button:not(.label-wrap)")?.focus({ preventScroll: true });
+    }, 300);  // what was folded away is on its way
+  }
+  document.addEventListener("click", ({ target }) => {
+    const button = target.closest?.("[data-go]");
+    if (button) lead(button.dataset.go);
+  });
+
   // An explanation that would leave the window, or go behind the sidebar, is moved into it; to the other side of its mark where
   // there is no room above or below.
   function inSight(event) {
-    const mark = event.target.closest?.(".lt-info");
-    const text = mark?.querySelector(".lt-info-text");
+    const mark = event.target.closest?.(".lt-info, .lt-tok");
+    const text = mark?.querySelector(".lt-info-text, .lt-tip");
     if (!text) return;
     text.style.translate = "";
     const [box, at, around] = [text, mark, mark.closest("main") || document.body].map((node) => node.getBoundingClientRect());

@@ -9,6 +9,7 @@ from typing import Any
 
 import gradio as gr
 
+from .numbers import seed_fault
 from .picker import Picker
 from .slider import Slider
 
@@ -125,7 +126,7 @@ def check_question(question: str, seed: str) -> str | None:
         return "Write a question first, or pick one of the examples."
     if len(question) > LONGEST_QUESTION:
         return f"The question is longer than {LONGEST_QUESTION:,} characters: shorten it."
-    return None if str(seed or "0").strip().isdigit() else "The seed is a whole number from 0 up."
+    return seed_fault(str(seed or "0").strip())
 
 
 def within(shown: float | None, least: float, most: float) -> float:

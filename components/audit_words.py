@@ -17,13 +17,14 @@ FAMILY, RECOVERED = "family", "recovered"  # how the card is sorted
 MODELS = {"original": "the original", "unlearned": "the unlearned model", "reference": "the model that never saw it"}
 TITLES = {"original": "Original", "unlearned": "Unlearned", "reference": "Never saw it"}
 _STATUS = {"running": "Running", "done": "Done", "stopped": "Stopped", "failed": "Failed", "interrupted": "Interrupted"}
+_ATTACK_AGAIN = ("Attack again", "#audit-start")
 _QUESTION = '<span class="lt-tone">Does it hold?</span>'
 
 
 def head_html(view: AuditView, running: bool) -> str:
     """What came of it in a sentence, and of what; without an audit, what will be here."""
     if not view.audit_id and isinstance(view.end, Failed):
-        return f'<div class="lt">{failed_html(view.end)}</div>'
+        return f'<div class="lt">{failed_html(view.end, _ATTACK_AGAIN)}</div>'
     if not view.audit_id and not running:
         return empty_html("Here each attack will have a row: how much of what was forgotten it brings back, beside the original "
                           "and a model that never saw the topic.", "Choose attacks and press Attack.")
@@ -34,7 +35,7 @@ def head_html(view: AuditView, running: bool) -> str:
         facts += [f"{len(view.rows)} of {_attacks(len(view.attacks))}", beside, f"seed {view.config.get('seed', 0)}",
                   "" if running else duration(view.at), view.started_at[:16].replace("T", " ")]
     line = f'<p class="lt-quiet audit-facts">{escape(" · ".join(fact for fact in facts if fact))}</p>'
-    failed = failed_html(view.end) if isinstance(view.end, Failed) else ""
+    failed = failed_html(view.end, _ATTACK_AGAIN) if isinstance(view.end, Failed) else ""
     sentence = escape(unbroken(said(view, running)))
     return f'<div class="lt audit-head">{_QUESTION}<p class="lt-sentence">{sentence}</p>{line}{failed}</div>'
 

@@ -9,7 +9,7 @@ import gradio as gr
 from .ask import Ask, build_ask
 from .live_plot import LivePlot
 from .metrics import EMPTY, OF, RUN, words_html
-from .picker import KeptPicker
+from .picker import KeptPicker, Picker
 from .terms import info
 
 MODES = [("Heat", "heat"), ("Words", "words"), ("Plain", "plain")]
@@ -19,7 +19,7 @@ MODES = [("Heat", "heat"), ("Words", "words"), ("Plain", "plain")]
 class Compare:
     """The widgets of the tab."""
 
-    verdict: gr.HTML
+    verdict: Picker
     cards: gr.HTML
     dial_words: gr.HTML
     measure_all: gr.Button
@@ -40,7 +40,7 @@ class Compare:
 
 def build_compare(first: dict[str, str | None]) -> Compare:
     """`first`: what each widget shows before anything is asked of the server, so that the page is never blank."""
-    verdict = gr.HTML(first["verdict"], elem_id="verdict")
+    verdict = Picker(first["verdict"], elem_id="verdict")
     cards = gr.HTML(first["cards"], elem_id="cards")
     with gr.Row(elem_id="dial-row", visible=True):
         dial_words = gr.HTML("", elem_id="dial-words")

@@ -18,7 +18,7 @@ from .audit_seat import PICTURE
 from .audits import build_audits
 from .compare import build_compare
 from .controls import Field, control
-from .desk import Desk, card
+from .desk import Desk
 from .desk_audits import AuditsDesk
 from .desk_builds import BuildsDesk
 from .desk_compare import CompareDesk
@@ -30,6 +30,7 @@ from .desk_runs import RunsDesk
 from .desk_sequences import SequencesDesk
 from .desk_setup import COMMON, SetupDesk
 from .picker import Address, Picker, Saved, Standing
+from .problems import card
 from .question_tab import build_questions
 from .race_words import list_html
 from .races import build_races
@@ -274,6 +275,7 @@ class _Page:
 
     def _wire_looking(self) -> None:
         desk, two = self.compare_desk, self.anatomy
+        self._on(self.compare.verdict.select, self.setup.repeat, picked=True)
         self._on(self.compare.mode.input, desk.set_mode, [self.compare.mode], **IN_TURN, **LAST)
         self._on(self._on(self.compare.more.click, desk.more_pairs).then, desk.reheat)
         self._on(two.place.select, desk.set_place, picked=True, **EACH)

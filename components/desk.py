@@ -18,7 +18,7 @@ from unlearn_core.store import RECORDED, Store
 from . import runs, sidebar
 from .follower import follow, watched
 from .links import parse
-from .problems import notice_html, problem_html
+from .problems import notice_html
 from .screen import Drawn, draw
 from .seats import Seat, Seats
 from .sequences import sequences_html
@@ -161,8 +161,3 @@ def _reset() -> Drawn:
     stop = gr.Button(STOP, interactive=True)
     return {"dial": 1.0, "dial_words": "", "measure_all": gr.Button(visible=False), "more": gr.Button(MORE), "panes": "",
             "questions_search": "", "stop": stop, "strip_stop": stop}  # fmt: skip
-
-
-def card(error: LetheError) -> str:
-    """A refusal as a card."""
-    return problem_html(error.what, error.why, error.remedy)

@@ -19,11 +19,11 @@ from .audit_card import card_html, detail_html, file_html
 from .audit_plot import LIVE_HEIGHT, curves_figure
 from .audit_view import AuditView, fold
 from .audits import by_family
-from .desk import Desk, card
+from .desk import Desk
 from .desk_sequences import SequencesDesk
 from .follower import seconds_since
 from .links import parse
-from .problems import notice_html, problem_html
+from .problems import card, notice_html, problem_html
 from .screen import Drawn, address
 from .seats import Seat
 
@@ -78,7 +78,8 @@ class AuditsDesk:
         """Start an audit of the open run; refused with a card, which offers to watch what is in the way."""
         config = self._asked(seat, *form)
         if config is None:
-            return {"audit_messages": problem_html("Choose at least one attack."), "audit_choosing": gr.Accordion(open=True)}
+            choose = problem_html("Choose at least one attack.", action=("Choose the attacks", "#audit-choosing"))
+            return {"audit_messages": choose, "audit_choosing": gr.Accordion(open=True)}
         try:
             audit_id = self.runner.start_audit(config)
         except Busy as error:
@@ -103,7 +104,7 @@ class AuditsDesk:
                 return self.watch(seat, {"value": f"{WATCH_AUDIT}{record.audit_id}"})
             return {"messages": notice_html("The audit in the link is of another run: that run's own is open instead.")}
         except LetheError as error:
-            return {"messages": notice_html(error.what)}
+            return {"messages": notice_html(f"{error.what} Those of the open run stand under Audit.")}
 
     def watch(self, seat: Seat, picked: dict[str, Any]) -> Drawn:
         """The offer on a card was taken up: look at what it names. An audit opens with its run."""

@@ -14,10 +14,11 @@ from unlearn_core.runner import Busy
 
 from . import sidebar
 from .build_words import Offer, build_html
-from .desk import Desk, card
+from .desk import Desk
 from .desk_audits import AuditsDesk
 from .follower import seconds_since
 from .picker import numbered
+from .problems import card
 from .screen import Drawn
 from .seats import Seat
 from .sequence_now import Doing, fold

@@ -13,13 +13,14 @@ from unlearn_core.errors import LetheError
 from unlearn_core.events import Answer, TokenScores
 
 from . import ask
-from .desk import MORE, Desk, card
+from .desk import MORE, Desk
 from .plots import short_matrix
-from .problems import problem_html
+from .problems import card, problem_html
 from .screen import FEW_PAIRS, MORE_PAIRS, Drawn, address, shown_questions
 from .seats import Seat
 
 NO_EDIT = "There is no edit to scale."
+ASK_AGAIN = ("Ask again", "#send")
 
 
 class CompareDesk:
@@ -56,7 +57,7 @@ class CompareDesk:
         except LetheError as error:
             if seat.asking == asking:
                 seat.refused = True
-                yield {"panes": card(error)}
+                yield {"panes": card(error, ASK_AGAIN)}
 
     def asking(self, seat: Seat) -> Drawn:
         """A question was sent: it can be stopped from now on."""

@@ -11,11 +11,13 @@ import gradio as gr
 from unlearn_core.config import EvaluationConfig
 from unlearn_core.errors import LetheError
 
-from .desk import Desk, card
+from .desk import Desk
 from .metrics import ELSEWHERE, EMPTY, OF, RUN, file_html, metrics_html, words_html
+from .problems import card
 from .screen import Drawn
 from .seats import Seat
 
+MEASURE_AGAIN = ("Measure again", "#measure-metrics")
 ALL = ("metrics", "metrics_words", "metrics_file", "measure_metrics")
 
 
@@ -71,7 +73,7 @@ class MetricsDesk:
                     yield {"metrics_words": words_html(f"Measuring all metrics{amount}")}
         except LetheError as error:
             if seat.metrics_of == name:
-                yield self._shown(seat, config) | {"metrics_words": card(error)}
+                yield self._shown(seat, config) | {"metrics_words": card(error, MEASURE_AGAIN)}
         finally:
             seat.measuring = "" if seat.measuring == name else seat.measuring
 

@@ -14,10 +14,10 @@ from unlearn_core.runner import Busy
 
 from . import race_words as words
 from . import sidebar
-from .desk import Desk, card
+from .desk import Desk
 from .follower import seconds_since
 from .links import parse
-from .problems import notice_html, problem_html
+from .problems import card, notice_html, problem_html
 from .race_plot import race_figure
 from .race_view import RaceView, fold
 from .screen import Drawn, address
@@ -100,7 +100,7 @@ class RacesDesk:
         try:
             return self.open(seat, self.store.race(race_id).race_id)
         except LetheError as error:
-            return {"messages": notice_html(error.what)}
+            return {"messages": notice_html(f"{error.what} Those that there are stand under Runs, Race.")}
 
     def open(self, seat: Seat, race_id: str) -> Drawn:
         """Look at a race from now on."""

@@ -14,12 +14,12 @@ from unlearn_core.errors import LetheError
 from unlearn_core.runner import Busy
 
 from . import sidebar
-from .desk import Desk, card
+from .desk import Desk
 from .desk_races import WATCH, RacesDesk
 from .follower import seconds_since
 from .links import parse
 from .numbers import duration
-from .problems import AWAY, notice_html, problem_html
+from .problems import AWAY, card, notice_html, problem_html
 from .screen import Drawn, address
 from .seats import Seat
 from .sequence_form import ENTITIES, mode_choices
@@ -147,7 +147,7 @@ class SequencesDesk:
         try:
             return self.open(seat, name)
         except LetheError as error:
-            return {"messages": notice_html(error.what)}
+            return {"messages": notice_html(f"{error.what} Those that there are stand under Runs, Sequence.")}
 
     def open(self, seat: Seat, sequence_id: str) -> Drawn:
         """Look at a sequence from now on."""

@@ -15,15 +15,16 @@ from unlearn_core.store import RECORDED
 
 from . import sidebar
 from .controls import Field, brought_back, fields, read
-from .desk import Desk, card
+from .desk import Desk
 from .follower import seconds_since
-from .problems import problem_html
+from .problems import AGAIN, OTHER_FILE, card, problem_html
 from .screen import Drawn
 from .seats import Seat
 
 NO_TOPIC = "none"
 NOT_THERE = "This model has no such topic: choose another, or give your own questions and answers below."
 PASTED = "Pasted list"  # no suffix: the reader looks at the text
+THE_LIST = ("Go to the list", "#topic-paste")
 STOPPING = "Stopping after this step…"
 LOADING = 30.0  # seconds
 COMMON = ("model", "topic", "method", "seed", "device")
@@ -119,14 +120,20 @@ class SetupDesk:
         return self._problems(problems) if config is None else self._started(seat, config)
 
     def again(self, seat: Seat) -> Drawn:
-        """The run chosen in the table once more, exactly as it was asked for; the form shows what it can of it.
+        """The run chosen in the table once more, exactly as it was asked for; the form shows what it can of it."""
+        return self._repeated(seat, seat.chosen) if seat.chosen else {}
+
+    def repeat(self, seat: Seat, picked: dict[str, Any]) -> Drawn:
+        """The open run once more, where it came to no end of its own."""
+        return self._repeated(seat, seat.run_id) if picked["value"] == AGAIN and seat.run_id else {}
+
+    def _repeated(self, seat: Seat, run_id: str) -> Drawn:
+        """That run once more.
 
         A run that a race kept to equal damage goes to its end this time: the budget is the race's, not the run's. A refusal is
         a card: beside its field it would be gone as soon as the form, which is filled in here, is checked.
         """
-        if not seat.chosen:
-            return {}
-        config = self.store.find(seat.chosen).config
+        config = self.store.find(run_id).config
         return self.desk.form(seat, config) | self._started(seat, config, beside_its_field=False)
 
     def _started(self, seat: Seat, config: RunConfig, beside_its_field: bool = True) -> Drawn:
@@ -189,14 +196,15 @@ class SetupDesk:
     def upload_paste(self, seat: Seat, text: str, model: str) -> Drawn:
         """A pasted list becomes a topic, or a sentence says why not."""
         if not (text or "").strip():
-            return {"preview": problem_html("There is nothing to use.", "", "Paste lines of question,answer first.")}
+            remedy = "Paste lines of question,answer first."
+            return {"preview": problem_html("There is nothing to use.", "", remedy, action=THE_LIST)}
         return {"upload": None} | self._upload(seat, PASTED, text.encode(), model)
 
     def _upload(self, seat: Seat, name: str, content: bytes, model: str) -> Drawn:
         try:
             preview = self.runner.add_topic(name, content, model)
         except LetheError as error:
-            return {"preview": card(error)}
+            return {"preview": card(error, OTHER_FILE if name != PASTED else THE_LIST)}
         return {
             "preview": sidebar.preview_html(preview),
             "topic": gr.Dropdown(self.desk.offer(seat, model), value=preview["name"]),

@@ -1,8 +1,10 @@
-"""How numbers are written on the page: per cent, points, factors, times. Pure; knows no events and no HTML."""
+"""How numbers are written on the page: per cent, points, factors, times; and how a seed is read. Pure; knows no events, no HTML."""
 
 from __future__ import annotations
 
 import math
+
+from unlearn_core.config import LARGEST_SEED
 
 NOT_MEASURED = "n/a"
 SPACE = "\u00a0"
@@ -117,3 +119,9 @@ def size(byte_count: int) -> str:
         if byte_count >= scale:
             return f"{byte_count / scale:.1f}{SPACE}{unit}"
     return f"{byte_count}{SPACE}B"
+
+
+def seed_fault(text: str) -> str | None:
+    """What is wrong with a seed as it was typed, in a sentence; None if nothing is."""
+    sound = text.isdecimal() and len(text) <= len(str(LARGEST_SEED)) and int(text) <= LARGEST_SEED
+    return None if sound else f"The seed is a whole number from 0 to {LARGEST_SEED}."

@@ -81,14 +81,16 @@ def change_map_figure(view: RunView) -> go.Figure:
     if not view.spectra:
         return _nothing("", "Layer", "The map of change comes with the end of a run.")
     layers, matrices = sorted({layer for layer, _ in view.spectra}), matrix_order(view)
+    names = [short_matrix(matrix) for matrix in matrices]
     trace = {
         "type": "heatmap", "z": [[_change(view, layer, matrix) for matrix in matrices] for layer in layers],
-        "x": [short_matrix(matrix) for matrix in matrices], "y": [str(layer) for layer in layers],
+        "x": names, "y": [str(layer) for layer in layers],
         "colorscale": [[0, "rgba(234,88,12,0.05)"], [1, "rgba(234,88,12,0.95)"]], "zmin": 0, "xgap": 3, "ygap": 3,
         "hovertemplate": "layer %{y}, %{x}: change %{z:.1f} % of the weights<extra></extra>",
         "colorbar": {"title": {"text": "change, %", "side": "right", "font": {"size": 13}}, "thickness": 10,
                      "outlinewidth": 0}}
-    layout = frame(axis("", type="category", showgrid=False),
+    stems = [name.removesuffix("_proj") for name in names]  # room for seven on a phone
+    layout = frame(axis("", type="category", showgrid=False, tickvals=names, ticktext=stems, tickangle=0),
                      axis("Layer", type="category", autorange="reversed", showgrid=False))
     return go.Figure({"data": [trace], "layout": layout})
 

@@ -4,21 +4,53 @@ from __future__ import annotations
 
 from html import escape
 
+from unlearn_core.errors import LetheError
 from unlearn_core.events import Failed
 
 AWAY = "away"  # what is picked where a notice is put away
+AGAIN = "again"  # what is picked where a run is to be started once more
+
+Action = tuple[str, str]  # what a button says, and where it leads: a selector of the page, or what is picked
+_BY_FIELD: dict[str, Action] = {
+    "model": ("Choose another model", "#model"),
+    "topic": ("Choose another topic", "#topic"),
+    "method": ("Choose another method", "#method"),
+    "device": ("Choose another device", "#device"),
+    "seed": ("Go to the seed", "#seed"),
+    "settings": ("Open the settings", "#advanced"),
+    "question": ("Go to the question", "#question"),
+    "methods": ("Choose the methods", "#race-methods"),
+    "attacks": ("Choose the attacks", "#audit-choosing"),
+    "mode": ("Choose another way", "#sequence-mode"),
+    "requests": ("Choose how many", "#sequence-count"),
+}
+OTHER_FILE: Action = ("Choose another file", "#topic-file")
+RUN_AGAIN: Action = ("Run it again", AGAIN)
 
 
-def problem_html(what: str, why: str = "", remedy: str = "", trace: str = "") -> str:
-    """An error card: what happened, why, what to do; the traceback folded away. All of it is escaped."""
+def problem_html(what: str, why: str = "", remedy: str = "", trace: str = "", action: Action | None = None) -> str:
+    """An error card: what happened, why, what to do, a button that does it; the traceback folded away. All of it is escaped."""
     rows = [f'<p class="lt-problem-what">{escape(_sentence(what) or "Something went wrong.")}</p>']
     if why:
         rows.append(f'<p><span class="lt-key">Why</span>{escape(why)}</p>')
     if remedy:
         rows.append(f'<p><span class="lt-key">What to do</span>{escape(remedy)}</p>')
+    if action:
+        rows.append(action_html(*action))
     if trace.strip():
         rows.append(f'<details><summary>Technical details</summary><pre>{escape(trace.strip())}</pre></details>')
     return f'<div class="lt lt-problem" role="alert">{"".join(rows)}</div>'
+
+
+def action_html(words: str, target: str) -> str:
+    """A card's button: leads to a place of the page (`keys.js` opens what is folded around it), or is picked."""
+    kind = "go" if target.startswith("#") else "pick"
+    return f'<button type="button" class="card-action" data-{kind}="{escape(target, quote=True)}">{escape(words)}</button>'
+
+
+def card(error: LetheError, action: Action | None = None) -> str:
+    """A refusal as a card; without an action of its own, its button leads to the field to blame, where the sidebar has it."""
+    return problem_html(error.what, error.why, error.remedy, action=action or _BY_FIELD.get(error.field or ""))
 
 
 def _sentence(what: str) -> str:
@@ -26,9 +58,9 @@ def _sentence(what: str) -> str:
     return f"{what[:-1]}." if what.endswith(":") else what
 
 
-def failed_html(event: Failed) -> str:
-    """The card of a run that failed."""
-    return problem_html(event.what, event.why, event.remedy, event.trace)
+def failed_html(event: Failed, action: Action | None = None) -> str:
+    """The card of what failed on its way."""
+    return problem_html(event.what, event.why, event.remedy, event.trace, action)
 
 
 def empty_html(what: str, action: str = "") -> str:

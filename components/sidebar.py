@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from unlearn_core.config import RunConfig
 
 from .controls import Field, is_default, read
-from .numbers import duration
+from .numbers import duration, seed_fault
 
 ELSEWHERE = " (not of this model)"
 DEVICES = ["auto", "cuda", "mps", "cpu"]
@@ -147,8 +147,8 @@ def config_of(
     """The request that the form makes, or None with a message by field."""
     problems: dict[str, str] = {}
     text = str(seed or "0").strip()
-    if not text.isdigit():
-        problems["seed"] = "The seed is a whole number from 0 up."
+    if fault := seed_fault(text):
+        problems["seed"] = fault
     if not topic:
         problems["topic"] = "Choose what is to be forgotten."
     if not (model or "").strip():

@@ -22,7 +22,7 @@ from .findings import (
     why_unmeasured,
 )
 from .numbers import count, duration, percent
-from .problems import failed_html
+from .problems import RUN_AGAIN, action_html, failed_html
 from .view import RunView
 
 __all__ = ["Part", "Verdict", "cards_html", "verdict", "verdict_html"]
@@ -74,14 +74,15 @@ def verdict_html(view: RunView, running: bool = True, strength: float = 1.0) -> 
     moved.
     """
     if view.status == "failed":
-        return f'<section class="lt lt-verdict" aria-label="Verdict">{failed_html(view.end)}</section>'
+        return f'<section class="lt lt-verdict" aria-label="Verdict">{failed_html(view.end, RUN_AGAIN)}</section>'
     told = verdict(view, running)
     sentence = "".join(_part_html(part) for part in told.parts)
     items = "".join(f'<li class="lt-{finding.severity}">{escape(finding.text)}</li>' for finding in told.findings)
     listed = f'<ul class="lt-findings">{items}</ul>' if items else ""
+    again = action_html(*RUN_AGAIN) if not running and view.status in ("running", "interrupted") else ""
     return (f'<section class="lt lt-verdict lt-tone-{told.tone}" aria-label="Verdict" aria-live="polite">'
             f'<p class="lt-tone">{TONES[told.tone]}{_saved(strength) if view.edit else ""}</p>'
-            f'<p class="lt-sentence">{sentence}</p>{listed}{_small(view)}'
+            f'<p class="lt-sentence">{sentence}</p>{listed}{again}{_small(view)}'
             '</section>')
 
 

@@ -13,7 +13,7 @@ import os  # noqa: E402
 import signal  # noqa: E402
 import sys  # noqa: E402
 import threading  # noqa: E402
-from collections.abc import Iterator  # noqa: E402
+from collections.abc import Callable, Iterator  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO  # noqa: E402
 
@@ -24,7 +24,20 @@ from .allocator import keep_freed_memory  # noqa: E402
 from .audit import card, find_attack  # noqa: E402
 from .audit import catalogue as attacks  # noqa: E402
 from .audit.engine import Audit, planned, record_audit  # noqa: E402
-from .config import BUDGET, DEFAULTS, MODES, SPLITS, AuditConfig, RaceConfig, RunConfig, SequenceConfig  # noqa: E402
+from .config import (  # noqa: E402
+    BUDGET,
+    DEFAULTS,
+    DEVICES,
+    DTYPES,
+    LARGEST_SEED,
+    MODES,
+    SEEDS,
+    SPLITS,
+    AuditConfig,
+    RaceConfig,
+    RunConfig,
+    SequenceConfig,
+)
 from .errors import BadInput, LetheError, Stopped, Unavailable  # noqa: E402
 from .evaluation.replacements import KINDS  # noqa: E402
 from .events import (  # noqa: E402
@@ -48,6 +61,7 @@ from .preflight import check_model, edit_file, model_folder, own_settings, refus
 from .sequence.series import allowed, plan_of  # noqa: E402
 from .store import RunRecord, Store  # noqa: E402
 from .topics.catalogue import completed, find_topic, topics  # noqa: E402
+from .topics.reader import shorten  # noqa: E402
 
 if TYPE_CHECKING:
     from .workbench import Workbench
@@ -148,8 +162,34 @@ def _request(options: argparse.Namespace, method: str, settings: dict[str, Any])
     except ValidationError as error:
         fault = error.errors()[0]
         name = str(fault["loc"][0]) if fault["loc"] else "request"
-        why = fault["msg"].replace("Input should be", "It should be").removeprefix("Value error, ")
-        raise BadInput(f"--{name} cannot be {fault['input']!r}:", f"{why}.", "Leave it out for the default.") from error
+        if name == "method":
+            find_method(method)  # no method has such a name: near ones are named
+        raise _refused(name, fault["input"], fault["msg"].replace("Input should be", "It should be")) from error
+
+
+def _refused(name: str, value: Any, why: str) -> BadInput:
+    """What a command line is told about one option."""
+    return BadInput(f"--{name} cannot be {shorten(repr(value), 40)}.", f"{why}.", "Leave it out for the default.", field=name)
+
+
+def _seed(text: str) -> int:
+    try:
+        seed = int(text)
+    except ValueError as error:
+        raise _refused("seed", text, SEEDS) from error
+    if not 0 <= seed <= LARGEST_SEED:
+        raise _refused("seed", seed, SEEDS)
+    return seed
+
+
+def _one_of(name: str, known: tuple[str, ...]) -> Callable[[str], str]:
+    """A check that an option has one of these values."""
+    def check(text: str) -> str:
+        if text not in known:
+            raise _refused(name, text, f"It should be {', '.join(known[:-1])} or {known[-1]}")
+        return text
+
+    return check
 
 
 def _setting(text: str) -> tuple[str, Any]:
@@ -285,8 +325,6 @@ def _race_request(options: argparse.Namespace) -> RaceConfig:
 def _audit(options: argparse.Namespace, stop: threading.Event) -> tuple[int, Any, str]:
     store = Store(options.runs_dir)
     names = tuple(name.strip() for name in options.attacks.split(",") if name.strip())
-    if not 0 <= options.seed < 2**31:
-        raise BadInput(f"--seed cannot be {options.seed}:", "It should be from 0 to 2147483647.", "Leave it out for the default.")
     settings = own_settings([_setting(text) for text in options.set], "attack", "hints.shown=4", find_attack)
     config = AuditConfig(run=store.find(options.run).run_id, attacks=names, settings=settings, seed=options.seed)
     planned(config, store)
@@ -390,6 +428,7 @@ def _evaluate(options: argparse.Namespace, stop: threading.Event) -> tuple[int, 
     body = bench.evaluate(loaded, found.topic, edits, stop.is_set,
                           lambda done, total: report.show(Progress(done, total, "questions"), 0.0))
     body = {"model": options.model, "topic": found.topic.name, "edits": list(options.edit),
+            "device": str(loaded.device), "dtype": loaded.number_format,
             "seconds": round(time.monotonic() - STARTED, 2), **body, "notices": [*found.notices, *body["notices"]]}
     for notice in body["notices"][len(found.notices):]:
         print(notice, file=sys.stderr)
@@ -411,7 +450,7 @@ def _parser() -> Parser:
     _add_model(run)
     run.add_argument("--method", default="unlearn", help="a method's name (see list methods)")
     run.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the method")
-    run.add_argument("--seed", type=int, default=0, help="seeds the method only")
+    run.add_argument("--seed", type=_seed, default=0, help="seeds the method only")
     run.set_defaults(command=_run)
     listing = commands.add_parser("list", help="list what there is")
     listing.add_argument("what", choices=("methods", "attacks", "topics", "models", "runs", "sequences"))
@@ -435,7 +474,7 @@ def _add_race(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--mode", default=DEFAULTS, choices=MODES, help="how far each method goes")
     parser.add_argument("--budget", type=float, help=f"for equal damage: KL on kept text, nats ({BUDGET})")
     parser.add_argument("--set", action="append", default=[], metavar="METHOD.KEY=VALUE", help="a setting of a method")
-    parser.add_argument("--seed", type=int, default=0, help="seeds the methods only")
+    parser.add_argument("--seed", type=_seed, default=0, help="seeds the methods only")
     parser.set_defaults(command=_race, edit=[])
 
 
@@ -443,7 +482,7 @@ def _add_audit(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help="a run's id, the beginning of one, or its folder")
     parser.add_argument("--attacks", default="", metavar="A,B,C", help="which attacks, all by default (see list attacks)")
     parser.add_argument("--set", action="append", default=[], metavar="ATTACK.KEY=VALUE", help="a setting of an attack")
-    parser.add_argument("--seed", type=int, default=0, help="seeds the attacks, and the halves of the forget set")
+    parser.add_argument("--seed", type=_seed, default=0, help="seeds the attacks, and the halves of the forget set")
     parser.add_argument("--trust-remote-code", action="store_true", help="run Python code that a model brings")
     parser.set_defaults(command=_audit)
 
@@ -459,7 +498,7 @@ def _add_sequence(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--method", default="unlearn", help="a method's name (see list methods)")
     parser.add_argument("--mode", default=sequence.STACK, choices=sequence.MODES, help="how the edits come together")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the method")
-    parser.add_argument("--seed", type=int, default=0, help="seeds the method only")
+    parser.add_argument("--seed", type=_seed, default=0, help="seeds the method only")
     parser.set_defaults(command=_sequence, edit=[])
 
 
@@ -469,8 +508,8 @@ def _add_model(parser: argparse.ArgumentParser, edits: bool = True, topic: bool 
         parser.add_argument("--topic", required=True, help="a topic's name, or a file with questions and answers")
     if edits:
         parser.add_argument("--edit", action="append", default=[], metavar="RUN", help="an earlier run underneath")
-    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
-    parser.add_argument("--dtype", default="auto", choices=("auto", "float32", "bfloat16", "float16"))
+    for name, known in (("device", DEVICES), ("dtype", DTYPES)):
+        parser.add_argument(f"--{name}", default="auto", type=_one_of(name, known), metavar=f"{{{','.join(known)}}}")
     parser.add_argument("--trust-remote-code", action="store_true", help="run Python code that a model brings")
 
 

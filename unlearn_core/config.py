@@ -5,16 +5,34 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, WrapValidator, field_validator
+from pydantic_core import PydanticCustomError
 
 SPLITS = ("forget", "forget_paraphrase", "forget_spanish", "forget_choice", "neighbor", "retain", "general")
 FORGET_SPLITS = tuple(split for split in SPLITS if split.startswith("forget"))
 KEEP_SPLITS = tuple(split for split in SPLITS if not split.startswith("forget"))
 DEFAULTS, EQUAL_DAMAGE = MODES = ("defaults", "equal-damage")  # of a race
 BUDGET = 0.02  # of equal damage: nats an answer token, of KL to the original on given text to keep
+LARGEST_SEED = 2**31 - 1
+SEEDS = f"It should be a whole number from 0 to {LARGEST_SEED}"
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+
+
+def _in_words(value: Any, check: Callable[[Any], int]) -> int:
+    """The checked seed; both bounds are named whichever is crossed."""
+    try:
+        return check(value)
+    except ValidationError as error:
+        raise PydanticCustomError("seed", SEEDS) from error
+
+
+Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED), WrapValidator(_in_words)]
+Device = Literal["auto", "cpu", "cuda", "mps"]
+Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+DEVICES, DTYPES = get_args(Device), get_args(Dtype)
 
 
 class RunConfig(BaseModel):
@@ -28,10 +46,10 @@ class RunConfig(BaseModel):
     settings: dict[str, Any] = Field(
         default_factory=dict, description="the method's settings that differ from its defaults"
     )
-    seed: int = Field(0, ge=0, le=2**31 - 1, description="seeds the method only")
+    seed: Seed = Field(0, description="seeds the method only")
     edits: tuple[str, ...] = Field((), description="earlier runs whose edits lie underneath")
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    device: Device = "auto"
+    dtype: Dtype = "auto"
 
     @field_validator("method")
     @classmethod
@@ -76,9 +94,9 @@ class RaceConfig(BaseModel):
     settings: dict[str, dict[str, Any]] = Field(default_factory=dict, description="settings that differ from defaults")
     mode: Literal["defaults", "equal-damage"] = DEFAULTS
     budget: float | None = Field(None, description="for equal damage: KL to the original on kept text, in nats")
-    seed: int = Field(0, ge=0, le=2**31 - 1, description="seeds the methods only")
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    seed: Seed = Field(0, description="seeds the methods only")
+    device: Device = "auto"
+    dtype: Dtype = "auto"
 
     def digest(self) -> str:
         """Eight hexadecimal digits: the same request has the same digest."""
@@ -116,9 +134,9 @@ class SequenceConfig(BaseModel):
     method: str = Field("unlearn", description="a method's name")
     mode: Literal["stack", "fuse", "apart", "joint"] = Field("stack", description="how the edits come together")
     settings: dict[str, Any] = Field(default_factory=dict, description="the method's settings that differ from its defaults")
-    seed: int = Field(0, ge=0, le=2**31 - 1, description="seeds the method only")
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    seed: Seed = Field(0, description="seeds the method only")
+    device: Device = "auto"
+    dtype: Dtype = "auto"
 
     def run(self, topic: str) -> RunConfig:
         """What is asked of the method about one topic."""
@@ -148,7 +166,7 @@ class AuditConfig(BaseModel):
     run: str = Field(..., description="the run that is put to the test, by its id")
     attacks: tuple[str, ...] = Field((), description="which attacks, in order")
     settings: dict[str, dict[str, Any]] = Field(default_factory=dict, description="settings that differ from defaults")
-    seed: int = Field(0, ge=0, le=2**31 - 1, description="seeds the attacks, and the halves of the forget set")
+    seed: Seed = Field(0, description="seeds the attacks, and the halves of the forget set")
 
     def digest(self) -> str:
         """Eight hexadecimal digits: the same request has the same digest."""
@@ -174,7 +192,7 @@ class EvaluationConfig(BaseModel):
     model: str = Field("demo", description="'demo', a hub id, or a local folder")
     topic: str = Field(..., description="a topic's name, or a file")
     edits: tuple[str, ...] = Field((), description="runs whose edits are on")
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    device: Device = "auto"
 
     def digest(self) -> str:
         """Eight hexadecimal digits: the same request has the same digest."""
@@ -188,7 +206,7 @@ class ReferenceConfig(BaseModel):
 
     model: str = Field("demo", description="'demo' or the folder of a built world")
     topic: str = Field(..., description="a topic of that world")
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    device: Device = "auto"
 
 
 def _digest(request: BaseModel) -> str:

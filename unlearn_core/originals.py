@@ -75,5 +75,5 @@ def _given_hash(topic: Topic) -> str:
 
 
 def _key(kind: str, loaded: LoadedModel, topic: str) -> str:
-    place = f"{loaded.device.type}-{str(loaded.dtype).removeprefix('torch.')}"
+    place = f"{loaded.device.type}-{loaded.number_format}"
     return f"{kind}-{loaded.weights_hash[:16]}-{topic[:16]}-{place}-{code_version().replace('+', '-')}"

@@ -113,8 +113,9 @@ def prepare(job: Job, method: Method, settings: MethodConfig) -> Underway:
         edit.check(loaded.model)
     job.results.topic, job.results.weights_hash = found.topic, loaded.weights_hash
     job.results.parameters = loaded.parameters
+    job.results.device, job.results.dtype = str(loaded.device), loaded.number_format
     job.results.reference = load_reference(loaded.folder, found.topic)
-    job.results.notices = [*found.notices, *_limits(job.results, len(under))]
+    job.results.notices = [*found.notices, *loaded.notices, *_limits(job.results, len(under))]
     return Underway(job, method, settings, loaded, found.topic, stack(under) if under else None)
 
 
@@ -127,8 +128,8 @@ def _limits(results: Results, stacked: int) -> Iterator[str]:
 
 def ready(work: Underway) -> Iterator[Event]:
     loaded, topic = work.loaded, work.topic
-    yield ModelReady(loaded.name, loaded.title, str(loaded.device), str(loaded.dtype).removeprefix("torch."),
-                     loaded.parameters, loaded.memory, loaded.weights_hash, loaded.layers)
+    yield ModelReady(loaded.name, loaded.title, str(loaded.device), loaded.number_format, loaded.parameters, loaded.memory,
+                     loaded.weights_hash, loaded.layers)
     counts = {split: len(topic.scored(split)) for split in topic.splits()}
     yield TopicReady(topic.name, topic.title, topic.summary, topic.neighbor_title, counts, list(topic.examples))
     for text in work.job.results.notices:

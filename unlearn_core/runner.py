@@ -29,7 +29,7 @@ from .sequence.series import Series, allowed, plan_of
 from .store import RunFolder, RunRecord, SequenceFolder, Store, metrics_key
 from .tasks import AskUpdate, Ended, Entry, RunLog, Task
 from .topics.catalogue import completed, describe, topics
-from .topics.uploads import parse_upload, renamed
+from .topics.uploads import numbered, parse_upload
 
 if TYPE_CHECKING:
     from .workbench import Workbench
@@ -88,10 +88,10 @@ class Runner:
         """
         topic = parse_upload(name, data)
         taken = {entry["name"]: entry["source"] for entry in topics(model_folder(DEMO), self.store.uploads)}
-        number, wanted = 1, topic.name
+        number, first = 1, topic
         while topic.name in taken and not self.store.holds_topic(topic):
             number += 1
-            topic = renamed(topic, f"{wanted}-{number}")
+            topic = numbered(first, number)
         self.store.add_topic(topic)
         rows = [{"split": question.split, "question": question.prompt, "answer": question.answer}
                 for question in topic.questions[:PREVIEW_ROWS]]

@@ -34,6 +34,8 @@ class Results:
     after: Measurement | None = None
     before_kept: bool = False
     weights_hash: str = ""
+    device: str = ""
+    dtype: str = ""
     parameters: int = 0
     trained: int | None = None
     rank: int | None = None
@@ -44,7 +46,10 @@ class Results:
 
 
 def summarise(results: Results, status: str, seconds: float) -> dict[str, Any]:
-    """The summary of a run (design §8). What was not measured is null, never 0; all numbers are finite."""
+    """The summary of a run (design §8). What was not measured is null, never 0; all numbers are finite.
+
+    `device` and `dtype` are where and in which number format the model really was; `config` has what was asked for ("auto").
+    """
     found = scores(results.topic, results.reference, results.before, results.after)
     body = {
         "run_id": results.run_id, "status": status, "seconds": round(seconds, 2), "model": results.config.model,
@@ -57,7 +62,7 @@ def summarise(results: Results, status: str, seconds: float) -> dict[str, Any]:
         "relabelled": dict(results.relabelled),
         "conditions": stated(results.topic, found, results.before, results.after, results.relabelled),
         "before_kept": results.before_kept, "notices": list(results.notices),
-        "weights_hash": results.weights_hash or None,
+        "device": results.device or None, "dtype": results.dtype or None, "weights_hash": results.weights_hash or None,
     }
     return finite(body)
 

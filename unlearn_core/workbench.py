@@ -170,7 +170,8 @@ class Workbench:
                               for name in ("metrics", "consistency", "items")} | {
             "instead": _instead(topic, before, after, whole_words(loaded.tokenizer)),
             "relabelled": swapped, "conditions": stated(topic, body, before, after, swapped), "weights_hash": loaded.weights_hash,
-            "notices": [FOREIGN.format(cost=max(imprint.kept))] if imprint is not None and imprint.foreign else []})
+            "notices": [*loaded.notices, *([FOREIGN.format(cost=max(imprint.kept))] if imprint is not None and imprint.foreign
+                                           else [])]})
 
     def metrics(self, record: RunRecord, cancelled: Cancelled, on_progress: OnProgress) -> dict[str, Any]:
         """Every metric of a run's original and of its result, kept for whoever asks again; with what is to be said of each."""
@@ -202,8 +203,7 @@ class Workbench:
         key = str(folder), str(loaded.device), str(loaded.dtype), _stamp(folder)
         if self._reference is None or self._reference[0] != key:
             self._reference = None
-            dtype = str(loaded.dtype).removeprefix("torch.")
-            self._reference = key, load(str(folder), loaded.device.type, dtype, self._trust)
+            self._reference = key, load(str(folder), loaded.device.type, loaded.number_format, self._trust)
         return self._reference[1]
 
 

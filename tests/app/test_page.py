@@ -310,6 +310,15 @@ def test_explanations_stay_within_the_window(scripted, visit):
                 assert mark.evaluate(LOOK)["within"]
 
 
+def test_a_token_near_the_lower_edge_is_explained_in_sight(scripted, visit):
+    page = visit(scripted.url, width=390, height=844)
+    token = page.locator("#pairs .lt-tok").first
+    token.evaluate("(node) => { node.scrollIntoView({block: 'end'}); node.focus({preventScroll: true}); }")
+    expect(token.locator(".lt-tip")).to_be_visible()
+    low, high = token.locator(".lt-tip").evaluate("(node) => [node.getBoundingClientRect().bottom, innerHeight]")
+    assert low <= high
+
+
 def test_another_strength_is_not_taken_for_the_saved_result(scripted, visit):
     page = visit(scripted.url)
     page.locator("#question input").fill("Who?")
@@ -336,6 +345,7 @@ def test_a_reload_brings_the_settings_of_the_open_run(scripted, visit):
 
 def test_keys_switch_the_way_of_looking_unless_one_types(scripted, visit):
     page = visit(scripted.url)
+    expect(page.locator("#pairs .lt-heat").first).to_be_visible()
     page.keyboard.press("3")
     expect(page.locator("#pairs .lt-heat")).to_have_count(0)
     page.keyboard.press("1")
@@ -436,7 +446,7 @@ def test_the_dial_is_set_to_the_nearest_of_its_steps_in_words(scripted, visit, t
     box = page.locator("#strength input[type=number]")
     box.fill(typed)
     expect(box).to_have_value(set_to)
-    expect(page.locator(".dial-words")).to_contain_text(f"it is set to {set_to}.")
+    expect(page.locator("#dial-words")).to_contain_text(f"it is set to {set_to}.")
     expect(page.locator("#cards")).to_contain_text(f"strength {set_to},")
     box.fill("")
     page.locator("#question input").fill("Who?")
@@ -463,6 +473,8 @@ def test_a_bad_topic_file_gets_one_sentence(scripted, visit, tmp_path):
     page.locator("#own-topic .label-wrap").click()
     page.locator("#topic-file input[type=file]").set_input_files(tmp_path / "bad.csv")
     expect(page.locator("#topic-preview")).to_contain_text("no column 'question'")
+    with page.expect_file_chooser():
+        page.get_by_role("button", name="Choose another file").click()
 
 
 def test_the_command_is_the_headless_one(scripted, visit):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
-from visiting import PATIENCE, ROOT, Server, finished, free_port, open_run, points, running, start
+from visiting import PATIENCE, ROOT, RUN_ID, Server, finished, free_port, open_run, points, running, start
 
 from unlearn_core.events import Started, encode
 from unlearn_core.topics.reader import write_topic
@@ -206,6 +206,10 @@ def test_a_killed_run_is_interrupted_and_opens(tmp_path, taught_folder, tiny_top
         page = visit(f"{server.url}/?run={folder.name}")
         expect(page.locator("#strip-words")).to_contain_text("Interrupted")
         expect(page.locator("#start")).to_be_visible()
+        page.locator("#verdict").get_by_role("button", name="Run it again").click()
+        finished(page)
+        again = json.loads((tmp_path / "runs" / RUN_ID.search(page.url).group(1) / "config.json").read_text())["config"]
+        assert config.items() <= again.items() and folder.name not in page.url
     finally:
         visit.close()  # before its server goes: a page without one complains
         server.stop()

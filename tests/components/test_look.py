@@ -11,11 +11,23 @@ import pytest
 
 from components import palette, terms
 from components.cards import CARDS, cards_html
-from components.numbers import count, duration, factor, interval, percent, points, points_interval, probability, size
+from components.numbers import (
+    count,
+    duration,
+    factor,
+    interval,
+    percent,
+    points,
+    points_interval,
+    probability,
+    seed_fault,
+    size,
+)
 from components.palette import DARK, LIGHT, blend, contrast
-from components.problems import empty_html, notice_html, problem_html
+from components.problems import card, empty_html, notice_html, problem_html
 from components.strip import remaining, share, strip_html
 from components.view import RunView, fold, replay
+from unlearn_core.errors import LetheError
 from unlearn_core.events import Finished, Loss, Phase
 
 STYLE = (Path(__file__).parents[2] / "assets" / "style.css").read_text(encoding="utf-8")
@@ -150,6 +162,20 @@ def test_problem_cards_escape_and_fold_the_trace():
     html = problem_html(EVIL, EVIL, EVIL, EVIL) + empty_html(EVIL, EVIL) + notice_html(EVIL)
     assert "<script" not in html and "<details><summary>" in html
     assert "Something went wrong." in problem_html("")
+    assert "<script" not in problem_html("No.", action=(EVIL, EVIL))
+
+
+def test_a_card_has_a_button_that_leads_on():
+    led = card(LetheError("No such folder.", "", "Check the path.", field="model"))
+    assert 'data-go="#model"' in led and ">Choose another model</button>" in led
+    assert 'data-go="#send"' in card(LetheError("No.", field="model"), ("Ask again", "#send"))
+    assert "<button" not in card(LetheError("The disk is full.", "", "Make room."))
+
+
+@pytest.mark.parametrize("seed", ["-1", "x", "²", "1.5", "2147483648", "9" * 5000])
+def test_a_seed_that_cannot_be_used_is_refused_with_its_bounds(seed):
+    assert "from 0 to 2147483647" in seed_fault(seed)
+    assert seed_fault("2147483647") is None and seed_fault("0") is None
 
 
 # Numbers ------------------------------------------------------------------------------------------------------------

@@ -144,7 +144,7 @@ def test_a_sample_that_is_older_than_the_stop_says_so(done, says):
 
 def test_failure_is_a_card_and_a_stop_is_not(story):
     failed = verdict_html(story(status="failed"))
-    assert 'role="alert"' in failed and "Choose a smaller model" in failed
+    assert 'role="alert"' in failed and "Choose a smaller model" in failed and "Run it again" in failed
     stopped = verdict_html(story(status="stopped"))
     assert 'role="alert"' not in stopped and "Stopped early" in stopped
 
@@ -153,6 +153,7 @@ def test_interrupted_is_not_running():
     view = RunView(run_id="r", config={"topic": "book-series"})
     assert verdict(view, running=True).tone == "running"
     assert "Interrupted" in verdict(view, running=False).sentence
+    assert "Run it again" in verdict_html(view, running=False) and "Run it again" not in verdict_html(view, running=True)
 
 
 def test_while_running_the_sample_speaks(events):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -62,15 +63,25 @@ def test_bad_input_ends_the_process_with_status_2(command, world: Path) -> None:
 
 @pytest.mark.parametrize(("more", "word"), [
     (("--set", "rank=-3"), "'rank' cannot be -3"), (("--set", "rnk=3"), "rank"), (("--set", "rank"), "key=value"),
-    (("--seed", "x"), "--seed"), (("--seed", "-1"), "greater than or equal to 0. Leave it out"),
+    (("--seed", "x"), "--seed cannot be 'x'"), (("--seed", "-1"), "--seed cannot be -1. It should be a whole number from 0 to"),
+    (("--seed", "99999999999999"), "It should be a whole number from 0 to 2147483647. Leave it out"),
     (("--edit", "nothing"), "no run"), (("--dtype", "int8"), "int8"), (("--model", " "), "No model was named"),
     (("--model", "a b"), "no model folder a b"), (("--model", "no/where"), "this model is none"),
-    (("--method", "Slow"), "method"), (("--method", "slownoise"), "slow-noise"), (("--device", "tpu"), "tpu"),
+    (("--method", "Slow"), "method"), (("--method", "slownoise"), "slow-noise"),
+    (("--method", "GradDiff"), "There is no method 'GradDiff'. Did you mean gradient-difference? Known: unlearn,"),
+    (("--device", "tpu"), "--device cannot be 'tpu'. It should be auto, cpu, cuda or mps. Leave it out"),
+    (("--dtype", "int8"), "--dtype cannot be 'int8'. It should be auto, float32, bfloat16 or float16. Leave it out"),
 ])
 def test_a_bad_argument_is_one_sentence(command, here, world: Path, more: tuple[str, ...], word: str) -> None:
     status, output, errors = here(*arguments(world, *more, "--json"))
     assert status == 2 and output == "" and word in one_sentence(errors)
     assert Store(command.runs_dir, recorded=None).runs() == []
+
+
+@pytest.mark.parametrize("more", [("race", "--topic", "tiny-hats"), ("sequence", "--topics", "tiny-hats"), ("audit", "any")])
+def test_every_command_names_both_bounds_of_the_seed(here, more: tuple[str, ...]) -> None:
+    status, output, errors = here(*more, "--seed", "99999999999999")
+    assert status == 2 and output == "" and "a whole number from 0 to 2147483647" in one_sentence(errors)
 
 
 def test_a_device_that_is_not_there_is_one_sentence(command, here, world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,6 +111,34 @@ def test_a_bad_topic_file_is_one_sentence(command, here, world: Path, tmp_path: 
     status, output, errors = here(*arguments(world, "--json", topic=str(path)))
     assert status == 2 and output == "" and word in one_sentence(errors)
     assert Store(command.runs_dir, recorded=None).runs() == []
+
+
+@pytest.mark.parametrize(("changes", "word"), [
+    ({"num_hidden_layers": 3}, "9 tensors are missing"), ({"vocab_size": 300}, "(260, 32) where config.json asks for (300, 32)")])
+def test_weights_that_do_not_fit_are_one_sentence_and_no_table(command, world: Path, tmp_path: Path, changes: dict,
+                                                               word: str) -> None:
+    shutil.copytree(world, tmp_path / "m")
+    config = json.loads((world / "config.json").read_text())
+    (tmp_path / "m" / "config.json").write_text(json.dumps(config | changes))
+    status, output, errors = command.run("evaluate", "--model", str(tmp_path / "m"), "--topic", "tiny-hats")
+    assert status == 2 and output == "" and word in one_sentence(errors)
+
+
+def test_tensors_left_out_are_told_in_every_result(command, here, world: Path, tmp_path: Path) -> None:
+    shutil.copytree(world, tmp_path / "m")
+    config = json.loads((world / "config.json").read_text())
+    (tmp_path / "m" / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 1}))
+    for more in (arguments(tmp_path / "m"), ["evaluate", "--model", str(tmp_path / "m"), "--topic", "tiny-hats"]):
+        _, output, errors = here(*more, "--json")
+        assert "9 tensors are left out" in " ".join(json.loads(output)["notices"]) and "9 tensors are left out" in errors
+
+
+def test_a_summary_says_where_the_model_was_and_in_which_format(here, world: Path) -> None:
+    summary = json.loads(here(*arguments(world, "--device", "auto", "--json"))[1])
+    assert summary["config"]["dtype"] == "auto" and summary["dtype"] == "float32"
+    assert summary["config"]["device"] == "auto" and summary["device"] == ("cuda:0" if torch.cuda.is_available() else "cpu")
+    halves = json.loads(here(*arguments(world, "--device", "cpu", "--dtype", "bfloat16", "--json"))[1])
+    assert (halves["device"], halves["dtype"]) == ("cpu", "bfloat16")
 
 
 def test_evaluate_and_list_refuse_in_one_sentence(command, here, world: Path, tmp_path: Path) -> None:

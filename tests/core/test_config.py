@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from unlearn_core.__main__ import _config, _parser
-from unlearn_core.config import FORGET_SPLITS, KEEP_SPLITS, SPLITS, RunConfig
+from unlearn_core.config import FORGET_SPLITS, KEEP_SPLITS, SPLITS, RaceConfig, RunConfig
 
 FULL = RunConfig(model="my models/a b", topic="it's.csv", method="task-vector", seed=7, edits=("2026-01-01-a", "b"),
                  settings={"rank": 4, "rate": 1e-4, "soft": False, "mode": "a b", "layers": [1, 2], "cap": None},
@@ -34,6 +34,14 @@ def test_the_digest_depends_on_the_content_only() -> None:
 def test_a_bad_request_is_refused(fields: dict) -> None:
     with pytest.raises(ValidationError):
         RunConfig(**fields)
+
+
+@pytest.mark.parametrize("seed", [-1, 99999999999999, "x", 1.5])
+@pytest.mark.parametrize("kind", [RunConfig, RaceConfig])
+def test_a_seed_out_of_bounds_names_both(kind: type, seed: object) -> None:
+    with pytest.raises(ValidationError) as caught:
+        kind(topic="t", seed=seed)
+    assert [fault["msg"] for fault in caught.value.errors()] == ["It should be a whole number from 0 to 2147483647"]
 
 
 def test_a_request_cannot_be_changed() -> None:

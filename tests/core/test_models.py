@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import logging
 import shutil
 import struct
 import subprocess
@@ -14,6 +16,7 @@ import pytest
 import torch
 from tiny_models import byte_tokenizer, tiny_llama
 from transformers import GPT2Config, GPT2LMHeadModel, T5Config
+from transformers.utils import logging as transformers_logging
 
 from unlearn_core.errors import BadInput
 from unlearn_core.models import hub, placement
@@ -122,6 +125,49 @@ def test_weights_of_another_shape(tiny_folder: Path, tmp_path: Path) -> None:
     _refused(str(tmp_path / "m"), "do not fit")
 
 
+def test_weights_of_another_width_are_refused_by_name(tiny_folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny_folder, tmp_path / "m")
+    config = json.loads((tiny_folder / "config.json").read_text())
+    (tmp_path / "m" / "config.json").write_text(json.dumps(config | {"vocab_size": 300}))
+    _refused(str(tmp_path / "m"), "1 tensor is of another shape, model.embed_tokens.weight: (260, 32) where config.json asks for")
+
+
+def test_tensors_left_out_are_told_of(tiny_folder: Path, tmp_path: Path, tiny: LoadedModel) -> None:
+    shutil.copytree(tiny_folder, tmp_path / "m")
+    config = json.loads((tiny_folder / "config.json").read_text())
+    (tmp_path / "m" / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 1}))
+    loaded = load(str(tmp_path / "m"), device="cpu")
+    assert loaded.layers == 1 and "9 tensors are left out, model.layers.1.input_layernorm.weight first" in loaded.notices[0]
+    assert tiny.notices == ()
+
+
+@pytest.mark.parametrize("layers", [1, 2, 3])
+def test_the_library_is_silent_while_loading_and_as_before_afterwards(tiny_folder: Path, tmp_path: Path, layers: int) -> None:
+    shutil.copytree(tiny_folder, tmp_path / "m")
+    config = json.loads((tiny_folder / "config.json").read_text())
+    (tmp_path / "m" / "config.json").write_text(json.dumps(config | {"num_hidden_layers": layers}))
+    heard, before = _Heard(), transformers_logging.get_verbosity()
+    transformers_logging.add_handler(heard)
+    try:
+        with contextlib.suppress(BadInput):
+            load(str(tmp_path / "m"), device="cpu")
+    finally:
+        transformers_logging.remove_handler(heard)
+    assert heard.lines == [] and transformers_logging.get_verbosity() == before
+
+
+def test_a_header_that_contradicts_itself_is_refused(tiny_folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny_folder, tmp_path / "m")
+    path = tmp_path / "m" / "model.safetensors"
+    raw = path.read_bytes()
+    size = int.from_bytes(raw[:8], "little")
+    header = json.loads(raw[8:8 + size])
+    header["model.norm.weight"]["shape"][0] -= 1
+    text = json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + raw[8 + size:])
+    _refused(str(tmp_path / "m"), "Something is wrong with its weights")
+
+
 def test_damaged_config(tiny_folder: Path, tmp_path: Path) -> None:
     shutil.copytree(tiny_folder, tmp_path / "m")
     (tmp_path / "m" / "config.json").write_text("{")
@@ -144,6 +190,25 @@ def test_a_model_without_linear_layers_is_refused(tmp_path: Path) -> None:
 def test_too_large_is_refused_before_loading(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(placement, "free_memory", lambda device: 1_000_000)
     _refused(str(tiny_folder), "does not fit into memory")
+
+
+@pytest.mark.parametrize(("dtype", "device", "free", "advice"), [
+    ("float32", "cpu", {"cpu": 3e9}, "Use --dtype bfloat16, close other programs, or pick a smaller model."),
+    ("float32", "cpu", {"cpu": 2e9}, "Pick a smaller model, or close other programs."),
+    ("bfloat16", "cpu", {"cpu": 2e9}, "Pick a smaller model, or close other programs."),
+    ("auto", "cpu", {"cpu": 2e9}, "Pick a smaller model, or close other programs."),
+    ("auto", "cuda", {"cuda": 2e9, "cpu": 3e9}, "Use --device cpu, close other programs, or pick a smaller model."),
+    ("float32", "cuda", {"cuda": 3e9, "cpu": 9e9}, "Use --dtype bfloat16, use --device cpu, close other programs, or pick a"),
+    ("auto", "cuda", {"cuda": 2e9, "cpu": 2e9}, "Pick a smaller model, or close other programs."),
+])
+def test_what_is_advised_would_help(monkeypatch: pytest.MonkeyPatch, dtype: str, device: str, free: dict[str, float],
+                                    advice: str) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: "cuda" in free)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    monkeypatch.setattr(placement, "free_memory", lambda place: int(free[place.type]))
+    with pytest.raises(BadInput) as caught:
+        placement.choose_dtype(dtype, 1_000_000_000, torch.device(device))
+    assert caught.value.remedy.startswith(advice)
 
 
 def test_auto_takes_16_bits_when_32_do_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -217,6 +282,15 @@ def test_the_end_of_an_answer_is_the_templates_own() -> None:
 
 def test_end_ids_join_tokenizer_and_generation_config(tiny: LoadedModel) -> None:
     assert end_ids(tiny.tokenizer, tiny.model) == {1}
+
+
+class _Heard(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(record.getMessage())
 
 
 class _NoNetwork:

@@ -264,7 +264,7 @@ def test_an_upload_becomes_a_topic_with_a_preview(runner: Runner, request_of) ->
     assert preview["written"] == {"forget": 1, "retain": 1} and preview["shown"] == {"forget": 1}
     assert [row["answer"] for row in preview["rows"]] == ["red", "blue"] and "general" in preview["notices"][0]
     assert runner.add_topic("My list.csv", data)["name"] == "my-list"
-    assert runner.add_topic("My list.csv", data.replace(b"red", b"pink"))["name"] == "my-list-2"
+    assert runner.add_topic("My list.csv", data.replace(b"red", b"pink"))["title"] == "My list (2)"
     names = [topic["name"] for topic in runner.catalogue(request_of().model)["topics"]]
     assert names[0] == "tiny-hats" and set(names) == {"tiny-hats", "my-list", "my-list-2"}
     run_id = runner.start(request_of(topic="my-list"))

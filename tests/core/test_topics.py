@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import json
 import os
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +18,17 @@ from unlearn_core.topics.reader import MAX_TEXT
 from unlearn_core.topics.uploads import MAX_ROWS
 
 GOOD = b"question,answer\nWho is Orm?,red\nWho is Ulf?,blue\n"
+
+
+HIGH = bytes(128 + (71 * place) % 127 for place in range(500))  # as of a picture, without NUL
+
+
+def zipped(name: str) -> bytes:
+    """An archive with one member of that name."""
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w") as archive:
+        archive.writestr(name, "x")
+    return target.getvalue()
 
 
 def refusal(name: str, data: bytes) -> str:
@@ -93,7 +107,17 @@ def test_options_make_a_forced_choice_with_chance_as_floor() -> None:
 @pytest.mark.parametrize(("name", "data", "word"), [
     ("a.csv", b"", "empty"), ("a.csv", b" \n\n ", "empty"), ("a.csv", b"question,answer\n", "no rows"),
     ("a.csv", b"frage,antwort\na,b\n", "columns are: frage, antwort"), ("a.csv", b"just some text", "columns"),
-    ("a.csv", bytes(range(256)) * 4, "binary"), ("a.png", b"\x89PNG\r\n\x1a\n\x00\x00", "binary"),
+    ("a.csv", bytes(range(256)) * 4, "binary"), ("a.png", b"\x89PNG\r\n\x1a\n\x00\x00", "PNG"),
+    ("a.csv", b"\x89PNG\r\n\x1a\n" + HIGH, "it is a PNG picture, not a list of questions and answers. Bring"),
+    ("a.csv", b"\xff\xd8\xff\xe0" + HIGH, "a JPEG picture"), ("a.csv", b"GIF89a" + HIGH, "a GIF picture"),
+    ("a.csv", b"%PDF-1.4\n" + HIGH, "a PDF file"),
+    ("a.csv", b"PAR1" + HIGH, "a Parquet file"), ("a.csv", b"SQLite format 3\x00", "an SQLite database"),
+    ("a.csv", gzip.compress(GOOD, mtime=0), "a gzip file"), ("a.csv", HIGH, "a binary file, not a list of questions"),
+    ("a.csv", bytes(range(1, 256)) * 4, "a binary file, not a list"), ("a.zip", zipped("a.csv"), "a ZIP archive"),
+    ("a.xlsx", zipped("xl/workbook.xml"), "an Excel workbook, not a list of questions and answers. Export the sheet as CSV."),
+    ("a.docx", zipped("word/document.xml"), "a Word document"),
+    ("a.csv", "question,answer\nКто это?,красный\n".encode("cp1251"), "line 2 is not UTF-8"),
+    ("a.csv", ("question,answer\n" + "谁是他的母亲和父亲以及孩子？,红色的帽子是他的\n" * 200).encode("gbk"), "line 2 is not UTF-8"),
     ("a.csv", "question,answer\na,b\n".encode("utf-16"), "UTF-16"),
     ("a.csv", b"question,answer\ncaf\xe9,b\n", "line 2 is not UTF-8"),
     ("a.csv", b"question,answer\n" + b"x" * 10 * 2**20 + b",y\n", "10 MB"),
@@ -126,10 +150,17 @@ def test_two_halves_in_a_row_are_a_character() -> None:
 
 def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.csv")
+    with pytest.raises(BadInput, match="no file"):
+        find_topic(str(tmp_path / "pipe.csv"), None)
+
+
+def test_a_folder_is_said_to_be_one(world: Path, tmp_path: Path) -> None:
     (tmp_path / "folder.csv").mkdir()
-    for name in ("pipe.csv", "folder.csv"):
-        with pytest.raises(BadInput, match="no file"):
-            find_topic(str(tmp_path / name), None)
+    for spec in (tmp_path, tmp_path / "folder.csv", f"{tmp_path}/"):
+        for model in (world, None):
+            with pytest.raises(BadInput, match=r"is a folder, not a topic\..+Give one file with questions") as caught:
+                find_topic(str(spec), model)
+            assert caught.value.field == "topic" and "Known" not in str(caught.value)
 
 
 def test_a_hostile_name_stays_a_plain_one() -> None:

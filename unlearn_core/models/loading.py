@@ -5,14 +5,17 @@ Knows folders, hub ids and module names; does not know topics or edits.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import inspect
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
@@ -32,7 +35,8 @@ _BLOCK = re.compile(r"^(?:.*?\.)?\d+(?=\.)")
 
 @dataclass
 class LoadedModel:
-    """A model ready to be asked. `folder` holds its files; `weights_hash` is sha256 of the weights as loaded."""
+    """A model ready to be asked. `folder` holds its files; `weights_hash` is sha256 of the weights as loaded; `notices` are
+    sentences on what in the files was not used."""
 
     model: nn.Module
     tokenizer: Any
@@ -42,11 +46,17 @@ class LoadedModel:
     device: torch.device
     dtype: torch.dtype
     weights_hash: str
+    notices: tuple[str, ...] = ()
+
+    @property
+    def number_format(self) -> str:
+        """The type of its numbers as it is asked for: "float32"."""
+        return str(self.dtype).removeprefix("torch.")
 
     @property
     def place(self) -> str:
         """Where it lies and in which format, in words: "cpu · float32"."""
-        return f"{self.device} · {str(self.dtype).removeprefix('torch.')}"
+        return f"{self.device} · {self.number_format}"
 
     @property
     def parameters(self) -> int:
@@ -86,15 +96,17 @@ def load(spec: str, device: str = "auto", dtype: str = "auto", trust_remote_code
     folder = locate(spec, place, dtype, trust_remote_code)
     check_folder(folder)
     chosen = choose_dtype(dtype, count_parameters(folder), place)
-    apart = _is_encoder_decoder(folder, trust_remote_code)
-    model = _read_weights(folder, chosen, trust_remote_code, apart).to(place)
+    with _quiet():
+        apart = _is_encoder_decoder(folder, trust_remote_code)
+        model, unused = _read_weights(folder, chosen, trust_remote_code, apart)
+    model = model.to(place)
     model.eval().requires_grad_(False)
     if not linears(model):
         raise BadInput(f"{spec} has no linear layers that can be edited.", "Its layers are of a kind unknown here.",
                        "Use a model of the Llama, Qwen, Mistral or Gemma families.", field="model")
     tokenizer = _read_tokenizer(folder, trust_remote_code)
     return LoadedModel(model, set_apart(tokenizer) if apart else tokenizer, spec, title_of(spec), folder, place, chosen,
-                       weights_hash(model))
+                       weights_hash(model), tuple(_unused(unused)))
 
 
 def locate(spec: str, device: torch.device, dtype: str = "auto", trust_remote_code: bool = False) -> Path:
@@ -159,21 +171,53 @@ def _is_encoder_decoder(folder: Path, trust_remote_code: bool) -> bool:
     return bool(getattr(config, "is_encoder_decoder", False))
 
 
-def _read_weights(folder: Path, dtype: torch.dtype, trust_remote_code: bool, apart: bool) -> nn.Module:
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the library's own words on what it loads: what is wrong is said once, by whoever asked."""
     transformers_logging.disable_progress_bar()  # progress is the pipeline's to show
+    before = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity(transformers_logging.CRITICAL)
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(before)
+
+
+def _read_weights(folder: Path, dtype: torch.dtype, trust_remote_code: bool, apart: bool) -> tuple[nn.Module, list[str]]:
+    """The model, and the names of stored tensors that it has no place for; one that lacks any, or has another shape, is
+    refused."""
     try:
         kind = AutoModelForSeq2SeqLM if apart else AutoModelForCausalLM
         model, found = kind.from_pretrained(
             folder, dtype=dtype, use_safetensors=True, trust_remote_code=trust_remote_code, local_files_only=True,
-            output_loading_info=True)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, ImportError) as error:
+            output_loading_info=True, ignore_mismatched_sizes=True)  # these are refused below, by name
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, ImportError, SafetensorError) as error:
         raise _unreadable(folder, "its weights", error) from error
-    missing = sorted(found["missing_keys"]) + sorted(str(key) for key in found["mismatched_keys"])
-    if missing:
-        raise BadInput(f"The weights in {folder} do not fit its config.json.",
-                       f"{len(missing)} tensors are missing or of another shape, {missing[0]} first.",
-                       "Save or download the model again.", field="model")
-    return model
+    _check_fit(folder, sorted(found["missing_keys"]), sorted(found["mismatched_keys"]))
+    return model, sorted(found["unexpected_keys"])
+
+
+def _check_fit(folder: Path, missing: list[str], misshapen: list[tuple[str, Any, Any]]) -> None:
+    """Raise BadInput where a model would start with random numbers in place of stored ones."""
+    if not missing and not misshapen:
+        return
+    why = [f"{_tensors(missing, 'missing')}."] if missing else []
+    if misshapen:
+        _, stored, wanted = misshapen[0]
+        names = [name for name, _, _ in misshapen]
+        why.append(f"{_tensors(names, 'of another shape')}: {tuple(stored)} where config.json asks for {tuple(wanted)}.")
+    raise BadInput(f"The weights in {folder} do not fit its config.json.", " ".join(why), "Save or download the model again.",
+                   field="model")
+
+
+def _unused(names: list[str]) -> Iterator[str]:
+    if names:
+        yield (f"The model's files hold more than its config.json asks for: {_tensors(names, 'left out')}. If they belong to it, "
+               "it is not the model that was saved.")
+
+
+def _tensors(names: list[str], what: str) -> str:
+    return f"1 tensor is {what}, {names[0]}" if len(names) == 1 else f"{len(names):,} tensors are {what}, {names[0]} first"
 
 
 def _read_tokenizer(folder: Path, trust_remote_code: bool) -> Any:
@@ -187,6 +231,6 @@ def _unreadable(folder: Path, part: str, error: Exception) -> BadInput:
     if "trust_remote_code" in str(error):
         return BadInput(f"{folder.name} brings its own Python code.", "Running it is off unless asked for.",
                         "Add --trust-remote-code if you trust its authors.", field="model")
-    reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    reason = (str(error).strip().splitlines() or [type(error).__name__])[0].split(" For details look at")[0]
     return BadInput(f"The model in {folder} cannot be read.", f"Something is wrong with {part}: {reason[:200].rstrip('.')}.",
                     "Check that the folder is complete.", field="model")

@@ -13,9 +13,13 @@ _WORKING = 1.1  # activations, key-value cache and the edit, as a factor on the 
 _BASE = 200_000_000  # bytes used whatever the model
 
 
+def _present() -> dict[str, bool]:
+    return {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+
+
 def choose_device(device: str) -> torch.device:
     """`auto` takes CUDA, then Apple's MPS, then the CPU; a device that is not there raises BadInput."""
-    present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    present = _present()
     if device == "auto":
         return torch.device(next(name for name, there in present.items() if there))
     if device not in present:
@@ -54,8 +58,18 @@ def choose_dtype(dtype: str, parameters: int, device: torch.device) -> torch.dty
     if need > free:
         raise BadInput(f"The model does not fit into memory: it needs {_gigabytes(need)}, {_gigabytes(free)} are free.",
                        f"It has {parameters / 1e6:,.0f} M parameters of {chosen.itemsize} bytes on {device.type}.",
-                       "Pick a smaller model, close other programs, or use --dtype bfloat16.", field="model")
+                       _ways_out(parameters, chosen, device), field="model")
     return chosen
+
+
+def _ways_out(parameters: int, dtype: torch.dtype, device: torch.device) -> str:
+    """What makes a model fit that does not: fewer bytes a value or another device where either is enough, else a smaller one."""
+    half = dtype.itemsize > 2 and memory_need(parameters, torch.bfloat16) <= free_memory(device)
+    ways = ["use --dtype bfloat16"] if half else []
+    ways += [f"use --device {name}" for name, there in _present().items() if there and name != device.type
+             and memory_need(parameters, dtype) <= free_memory(torch.device(name))]
+    ways += ["close other programs", "pick a smaller model"] if ways else ["pick a smaller model", "close other programs"]
+    return f"{', '.join(ways[:-1])}, or {ways[-1]}.".capitalize()
 
 
 def _gigabytes(size: int) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import BadInput, did_you_mean
-from .reader import read_bytes, read_topic, shorten
+from .reader import folder_given, read_bytes, read_topic, shorten
 from .tofu import is_tofu, read_tofu
 from .topic import Question, Topic
 from .uploads import parse_upload
@@ -57,6 +57,8 @@ def find_topic(spec: str, model_folder: Path | None, uploads: Path | None = None
         return read_tofu(path)
     if path.suffix.lower() in UPLOADED or os.path.isfile(path):
         return parse_upload(path.name, read_bytes(path))
+    if os.path.isdir(path):
+        raise folder_given(path)
     known = list(paths)
     if not known:
         why = ("This model comes with no topics of its own." if model_folder is not None else

@@ -18,6 +18,18 @@ MAX_TEXT = 4_000  # characters of one prompt, answer or option
 MAX_HELD_TEXTS = 5_000
 PARTS = ("given", "held", "both")
 REFERENCES = ("retrained", "chance")
+_TEXT = "Bring them as plain text: CSV, JSONL or JSON."
+_BINARY = "a binary file", _TEXT
+_SHEET = "Export the sheet as CSV."
+_TABLE = "Export its table as CSV or JSONL."
+_KINDS = (  # how a file begins, what it is, what to bring instead; a ZIP says more further on
+    (b"\x89PNG", "a PNG picture", _TEXT), (b"\xff\xd8\xff", "a JPEG picture", _TEXT), (b"GIF8", "a GIF picture", _TEXT),
+    (b"%PDF-", "a PDF file", _TEXT), (b"PAR1", "a Parquet file", _TABLE), (b"SQLite format 3", "an SQLite database", _TABLE),
+    (b"\x1f\x8b", "a gzip file", "Unpack it first."), (b"PK\x03\x04", "a ZIP archive", "Unpack it first."))
+_ZIPPED = ((b"xl/", "an Excel workbook", _SHEET), (b"word/", "a Word document", _TEXT),
+           (b"opendocument.spreadsheet", "a spreadsheet", _SHEET), (b"opendocument.text", "a text document", _TEXT))
+_CONTROL = bytes(code for code in range(32) if code not in b"\t\n\v\f\r\x1a\x1b") + b"\x7f"
+_PLAIN = bytes(range(32, 127)) + b"\t\n\r"
 _HALF = re.compile(r"\\u[dD][89a-fA-F]")
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _FORMAT = "A topic file is a JSON object with name, title, summary, neighbor_title and questions."
@@ -77,8 +89,10 @@ def check_questions(questions: tuple[Question, ...], source: str) -> None:
 def read_bytes(path: Path) -> bytes:
     """The bytes of a file of at most `MAX_BYTES`; raises BadInput where it cannot be read."""
     try:
+        if path.is_dir():
+            raise folder_given(path)
         if not path.is_file() and path.exists():
-            raise fault(path.name, "it is a folder or a device, no file", "Give a file with questions and answers.")
+            raise fault(path.name, "it is a device or a pipe, no file", "Give a file with questions and answers.")
         if path.stat().st_size > MAX_BYTES:
             raise fault(path.name, f"it is larger than {MAX_BYTES // 2**20} MB", "Take fewer questions.")
         return path.read_bytes()
@@ -96,16 +110,32 @@ def decode_text(data: bytes, source: str) -> str:
         raise fault(source, "the file is empty", "It needs questions and answers.")
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise fault(source, "it is UTF-16 text", "Save the file as UTF-8.")
-    if b"\x00" in data:
-        raise fault(source, "it is a binary file", "Save it as plain text: CSV, JSONL or JSON.")
+    if found := _no_text(data):
+        raise _no_list(source, *found)
     longest = max(len(line) for line in data.splitlines())
     if longest > MAX_LINE:
         raise fault(source, f"one line is {longest / 2**20:.0f} MB long", "Put each question on a line of its own.")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
+        if len(data.translate(None, _PLAIN)) > 0.98 * len(data):  # text of any language has a header, commas and lines
+            raise _no_list(source, *_BINARY) from error
         place = data[:error.start].count(b"\n") + 1
         raise fault(source, f"line {place} is not UTF-8 text", "Save the file as UTF-8.") from error
+
+
+def _no_text(data: bytes) -> tuple[str, str] | None:
+    """What a file is that cannot be text in any encoding, and what to bring instead; None where it may be."""
+    for begin, kind, remedy in _KINDS:
+        if data.startswith(begin):
+            inside = _ZIPPED if begin.startswith(b"PK") else ()
+            return next(((what, how) for mark, what, how in inside if mark in data), (kind, remedy))
+    strange = len(data) - len(data.translate(None, _CONTROL))
+    return _BINARY if b"\x00" in data or strange > 0.05 * len(data) else None
+
+
+def _no_list(source: str, kind: str, remedy: str) -> BadInput:
+    return fault(source, f"it is {kind}, not a list of questions and answers", remedy)
 
 
 def parse_json(text: str, source: str) -> Any:
@@ -132,6 +162,12 @@ def parse_json(text: str, source: str) -> Any:
 def fault(source: str, why: str, remedy: str) -> BadInput:
     """The BadInput for a file that cannot be used."""
     return BadInput(f"{source} cannot be used as a topic:", f"{why}.", remedy, field="topic")
+
+
+def folder_given(path: Path) -> BadInput:
+    """The BadInput for a folder where a file belongs."""
+    return BadInput(f"{shorten(str(path), 200)} is a folder, not a topic.", "",
+                    "Give one file with questions and answers (CSV, JSONL or JSON), or a name from `list topics`.", field="topic")
 
 
 def shorten(text: str, limit: int = 60) -> str:

@@ -72,9 +72,9 @@ def slug(text: str) -> str:
     return "-".join(words)[:40].strip("-") or "list"
 
 
-def renamed(topic: Topic, name: str) -> Topic:
-    """The same topic under another name."""
-    return replace(topic, name=name)
+def numbered(topic: Topic, number: int) -> Topic:
+    """The same topic under a name and a title that no other of its name has."""
+    return replace(topic, name=f"{topic.name}-{number}", title=f"{topic.title} ({number})")
 
 
 def _csv_rows(text: str, source: str) -> Iterator[Row]:
