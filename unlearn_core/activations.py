@@ -31,14 +31,16 @@ def second_moments(
     cancelled: Callable[[], bool] = lambda: False,
     batch_tokens: int = 4096,
     starts: Sequence[int] | None = None,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, Tensor]:
     """G = mean of x x^T over all tokens of `rows` (prompts and answers), for the input x of every linear map: name -> (in, in),
     float32. `starts`: the first token of each row that counts; on an encoder-decoder, which reads prompts and answers apart,
     all of them do.
 
     Maps that read the same tensor (query, key and value; gate and up) share one matrix. Without rows every matrix is zero.
-    Stops early, with what it has, when cancelled.
+    Stops early, with what it has, when cancelled. `on_progress` hears of rows done and of all.
     """
+    done = 0
     with InputMoments(loaded.model) as moments, torch.no_grad():
         for batch in by_length([len(row.ids) for row in rows], 256, batch_tokens):
             if cancelled():
@@ -48,6 +50,8 @@ def second_moments(
                 at = torch.arange(max(len(row.ids) for row in chosen), device=loaded.device)
                 moments.count_only(at >= torch.tensor([starts[place] for place in batch], device=loaded.device)[:, None])
             read_texts(loaded, [row.ids[: row.start] for row in chosen], [row.ids[row.start :] for row in chosen])
+            done += len(batch)
+            on_progress(done, len(rows))
     return moments.means()
 
 

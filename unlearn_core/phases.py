@@ -148,7 +148,7 @@ def unlearn(work: Underway, phases: dict[str, Phase]) -> Iterator[Event]:
     job, edit = work.job, None
     kept = {} if work.under else kept_statistics(job.store, work.loaded, work.topic)
     known = set(kept)
-    context = Context(work.loaded, work.topic.given(), job.config.seed, job.cancelled, kept,
+    context = Context(work.loaded, work.topic.given(), job.config.seed, job.cancelled, kept, on_progress=job.progress("texts"),
                       retraining=Retraining(work.loaded.folder, work.topic))
     live = Live(work)
     with attached(work.loaded.model, work.under), closing(work.method.fit(context, work.settings)) as fitting:

@@ -80,7 +80,9 @@ def test_scoring_inside_the_block_gathers_the_same(tiny: LoadedModel) -> None:
 
 
 def test_batching_changes_nothing(tiny: LoadedModel) -> None:
-    assert_same(second_moments(tiny, ROWS, batch_tokens=12), by_hand(tiny, IDS))
+    heard: list[tuple[int, int]] = []
+    assert_same(second_moments(tiny, ROWS, batch_tokens=12, on_progress=lambda *done: heard.append(done)), by_hand(tiny, IDS))
+    assert heard == [(1, 3), (2, 3), (3, 3)]
 
 
 def test_maps_that_read_the_same_tensor_share_one_matrix(tiny: LoadedModel) -> None:

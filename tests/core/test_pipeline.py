@@ -68,6 +68,14 @@ def test_phases_are_numbered_to_the_last(events: list[Event]) -> None:
     assert of_kind(events, Progress)
 
 
+def test_reading_what_texts_use_counts_them(store: Store, request_of) -> None:
+    events = carry_out(store, request_of(steps=1).model_copy(update={"method": "unlearn"}))
+    names = [event.name if isinstance(event, Phase) else "" for event in events]
+    within = events[names.index("statistics") : names.index("identify")]
+    counted = of_kind(within, Progress)
+    assert counted and counted[-1].done == counted[-1].total > 0 and counted[-1].unit == "texts"
+
+
 def test_every_split_is_measured_before_and_after_with_all_its_questions(events: list[Event], tiny_topic) -> None:
     for stage in ("before", "after"):
         measured = {event.split: event for event in of_kind(events, Measured) if event.stage == stage}

@@ -62,7 +62,8 @@ class Context:
     `given` holds the only questions it may see. `kept` maps names to tensors that an earlier run of the same model and
     topic computed (statistics of the given text); a method may read from it and add to it. `cancelled` is asked before
     every step; once it says so, the method yields the edit as far as it got and returns. `snapshots`: how many the caller
-    would like to see at least, evenly over the training. `retraining` is for the baselines that need a model which never
+    would like to see at least, evenly over the training. `on_progress` hears of texts read and of all, where a stage reads many
+    before anything is trained. `retraining` is for the baselines that need a model which never
     saw the topic; it names no topic and shows no question.
     """
 
@@ -72,6 +73,7 @@ class Context:
     cancelled: Callable[[], bool] = lambda: False
     kept: dict[str, Any] = field(default_factory=dict)
     snapshots: int = 0
+    on_progress: Callable[[int, int], None] = lambda done, total: None
     retraining: Retraining | None = None
 
     def statistics(self, name: str, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:

@@ -59,7 +59,8 @@ def fit(context: Context, config: LearnConfig) -> Iterator[Any]:
     yield Stage("statistics")
     kept = kept_rows(context, config, topic)
     others = context.statistics(
-        f"kept-{config.stand_ins}-{config.near}-{context.seed}", lambda: second_moments(loaded, kept, context.cancelled)
+        f"kept-{config.stand_ins}-{config.near}-{context.seed}",
+        lambda: second_moments(loaded, kept, context.cancelled, on_progress=context.on_progress),
     )
     if context.cancelled():
         return

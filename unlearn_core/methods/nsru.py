@@ -63,7 +63,7 @@ def fit(context: Context, config: NsruConfig) -> Iterator[Any]:
     kept = encode_rows(loaded, given.neighbor + given.retain)
     yield Stage("statistics")
     moments = context.statistics(
-        "given-kept", lambda: second_moments(loaded, kept, context.cancelled)
+        "given-kept", lambda: second_moments(loaded, kept, context.cancelled, on_progress=context.on_progress)
     )
     if context.cancelled():
         return

@@ -440,12 +440,12 @@ def _originals(
     moments, original = InputMoments(context.loaded.model), None
     if config.keep and rows:
         with moments if not behind else nullcontext():
-            original = reference_logprobs(context.loaded, rows + behind, context.cancelled)
+            original = reference_logprobs(context.loaded, rows + behind, context.cancelled, on_progress=context.on_progress)
     kept = context.statistics(
         f"kept-{config.stand_ins}-{config.near}-{config.marked}-{context.seed}",
         lambda: moments.means()
         if moments.count
-        else second_moments(context.loaded, rows, context.cancelled),
+        else second_moments(context.loaded, rows, context.cancelled, on_progress=context.on_progress),
     )
     return original, kept
 

@@ -26,12 +26,14 @@ PREFIXES = 8  # of an answer, after which its continuation is compared
 
 
 def reference_logprobs(
-    loaded: LoadedModel, rows: Sequence[Row], cancelled: Cancelled = never, batch: int = 128
+    loaded: LoadedModel, rows: Sequence[Row], cancelled: Cancelled = never, batch: int = 128,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Callable[[Sequence[int]], Tensor]:
     """The original's log-probabilities at answer tokens: positions in `rows` -> (tokens, vocabulary).
 
     Computed once and kept while all of them fit in KEPT_BYTES; with a vocabulary too large for that, anew for each call,
-    which must then not come while a change is active. Stopped, it knows the first rows only.
+    which must then not come while a change is active. Stopped, it knows the first rows only. `on_progress` hears of rows done and
+    of all.
     """
     if 4 * loaded.model.config.vocab_size * sum(len(row.ids) - row.start for row in rows) > KEPT_BYTES:
         return lambda places: _logprobs(loaded, [rows[place] for place in places])[0]
@@ -41,6 +43,7 @@ def reference_logprobs(
             break
         logprobs, lengths = _logprobs(loaded, rows[start : start + batch], whole=True)  # somebody may read along
         kept += logprobs.split(lengths)
+        on_progress(len(kept), len(rows))
     return lambda places: torch.cat([kept[place] for place in places])
 
 
