@@ -115,6 +115,11 @@
     if (button) lead(button.dataset.go);
   });
 
+  // What is typed into a list to choose from takes the place of what was chosen.
+  document.addEventListener("focusin", ({ target }) => {
+    if (target.matches?.('[role="combobox"]')) target.select();
+  });
+
   // An explanation that would leave the window, or go behind the sidebar, is moved into it; to the other side of its mark where
   // there is no room above or below.
   function inSight(event) {

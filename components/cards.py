@@ -172,8 +172,9 @@ def _extra(view: RunView, split: str, title: str, other: dict[str, Measured] | N
     if before is None and after is None and split == "forget_choice":
         return ""
     if after is None:
-        waiting = before is not None and other is None and not view.over
-        value = f"was {percent(before.accuracy)}" if waiting else f"{NOT_MEASURED}, {why_unmeasured(view, split)}"
+        value = f"{NOT_MEASURED}, {why_unmeasured(view, split)}"
+        if before is not None and other is None:  # the card itself says why there is no more
+            value = f"was {percent(before.accuracy)}{f', now {NOT_MEASURED}' if view.over else ''}"
     else:
         came = f"{percent(before.accuracy)} → " if before else ""
         value = f"{came}{percent(after.accuracy)}"

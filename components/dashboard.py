@@ -296,7 +296,7 @@ class _Page:
     def _wire_runs(self) -> None:
         tab, desk = self.runs, self.runs_desk
         self._on(tab.table.select, desk.choose, picked=True, **EACH).then(None, None, None, js=SHOW_CHOSEN, **PRIVATE)
-        self._on(tab.open.click, desk.open)
+        self._on(tab.open.click, desk.open).then(None, None, None, js=SHOW_RUN, **PRIVATE)
         self._on(tab.again.click, self.setup.again)
         self._on(tab.save.click, desk.save, [tab.title, tab.note])
         self._on(tab.delete.click, desk.delete)
@@ -387,8 +387,9 @@ class _Page:
         return triggers(function, inputs, outputs, **how)
 
     def _outputs(self, parts: Iterable[str]) -> list[Any]:
+        """The widgets of these parts, and what any handler may change: the numbers, and the place of what went wrong."""
         numbers = [self.opened, self.raced, self.sequenced, self.audited, self.built]
-        return [*numbers, *(widget for name in parts for widget in self.parts[name])]
+        return [*numbers, *(widget for name in dict.fromkeys([*parts, "messages"]) for widget in self.parts[name])]
 
     def _arrive(self, request: gr.Request) -> dict[Any, Any]:
         seat = self.seat(request)

@@ -9,18 +9,18 @@ from typing import Any
 
 import gradio as gr
 
-from unlearn_core.errors import LetheError
+from unlearn_core.errors import BadInput, LetheError
 from unlearn_core.events import Answer, TokenScores
 
 from . import ask
 from .desk import MORE, Desk
 from .plots import short_matrix
-from .problems import card, problem_html
+from .problems import RUN_AGAIN, Action, card, problem_html
 from .screen import FEW_PAIRS, MORE_PAIRS, Drawn, address, shown_questions
 from .seats import Seat
 
 NO_EDIT = "There is no edit to scale."
-ASK_AGAIN = ("Ask again", "#send")
+ASK_AGAIN: Action = ("Ask again", "#send")
 
 
 class CompareDesk:
@@ -57,7 +57,15 @@ class CompareDesk:
         except LetheError as error:
             if seat.asking == asking:
                 seat.refused = True
-                yield {"panes": card(error, ASK_AGAIN)}
+                yield {"panes": card(error, self._way_out(seat, error))}
+
+    def _way_out(self, seat: Seat, error: LetheError) -> Action | None:
+        """What a refused question's button does: asks again, unless that would be refused again."""
+        if not isinstance(error, BadInput):
+            return ASK_AGAIN
+        view = self.desk.view(seat)
+        ended = view.edit is None and not seat.running and view.status in ("failed", "running", "interrupted")
+        return (RUN_AGAIN[0], "#verdict .card-action") if ended else None
 
     def asking(self, seat: Seat) -> Drawn:
         """A question was sent: it can be stopped from now on."""

@@ -78,7 +78,7 @@ class SetupDesk:
         self, method: str, settings: dict[str, Any], field: Field, shown: Any
     ) -> tuple[dict[str, Any], str]:
         """The settings after one control shows another value, and what is wrong with that value."""
-        before, settings = settings.get(field.name), sidebar.with_setting(settings, field, shown)
+        before, settings = settings.get(field.name, field.default), sidebar.with_setting(settings, field, shown)
         config, problems = sidebar.config_of("demo", NO_TOPIC, method, "0", "auto", settings)
         problems = problems or self.runner.check(config)
         said = problems.get(field.name) or brought_back(field, before, read(field, shown))

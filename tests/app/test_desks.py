@@ -9,6 +9,7 @@ import pytest
 from scripted import ScriptedRunner, events, record
 from test_parts import _Tape
 
+from components.dashboard import build_ui
 from components.desk import Desk
 from components.desk_compare import CompareDesk
 from components.desk_questions import QuestionsDesk
@@ -17,6 +18,7 @@ from components.desk_setup import SetupDesk
 from components.screen import draw
 from components.seats import Seat
 from components.settings import Settings
+from components.view import replay
 from unlearn_core.config import RunConfig
 from unlearn_core.errors import BadInput
 from unlearn_core.events import Failed, Started
@@ -70,6 +72,24 @@ def test_a_late_refusal_does_not_replace_the_answers_to_a_newer_question(desk, m
 
     monkeypatch.setattr(desk.runner, "ask", _refusing_at_once)
     assert "still at work" in list(compare.ask(seat, "Who?", 1.0, 20, 0.0, "0"))[-1]["panes"] and seat.refused
+
+
+@pytest.mark.parametrize(("ended", "ends", "button"), [
+    (True, [Failed("It broke.", "", "", "")], 'data-go="#verdict'), (True, [], 'data-go="#verdict'), (False, [], None)])
+def test_a_question_that_would_be_refused_again_is_not_offered_again(desk, monkeypatch, ended, ends, button):
+    monkeypatch.setattr(desk.runner, "ask", _refusing_at_once)
+    seat, config = Seat(), RunConfig(topic="book-series")
+    told = [Started("run", {}, "2026-01-01"), *ends] if ended else [event for _, event in events("run", config, "2026-01-01")]
+    seat.run_id, seat.view = "run", replay((event, 0.0) for event in told)
+    refused = list(CompareDesk(desk).ask(seat, "Who?", 1.0, 20, 0.0, "0"))[-1]["panes"]
+    assert "Ask again" not in refused and (button in refused if button else "<button" not in refused)
+
+
+def test_whatever_goes_wrong_has_a_place_on_the_page(desk):
+    page = build_ui(desk.runner, desk.store, desk.settings)
+    place = next(block for block in page.blocks.values() if getattr(block, "elem_id", "") == "messages")
+    handlers = [function for function in page.fns.values() if function.name in ("answer", "stream", "pick")]
+    assert len(handlers) > 60 and all(place in function.outputs for function in handlers)
 
 
 def _refusing_at_once(*_):

@@ -438,6 +438,33 @@ def test_a_slider_shows_what_runs_and_says_what_it_refused(scripted, visit):
     box.fill("5")
     expect(page.locator("#setting-rank-problem .field-problem")).to_have_count(0)
     expect(command).to_have_value(re.compile("--set rank=5 "))
+    box.fill("")
+    box.press("Tab")
+    expect(box).to_have_value("1")
+    expect(page.locator("#setting-rank-problem .field-problem")).to_contain_text("left empty, so 1 is used")
+    page.locator("#setting-rank input[type=range]").fill("2")
+    expect(page.locator("#setting-rank-problem .field-problem")).to_have_count(0)
+
+
+def test_what_is_typed_into_the_list_of_topics_takes_the_place_of_the_chosen_one(scripted, visit):
+    page = visit(scripted.url)
+    box = page.locator("#topic input")
+    box.click()
+    page.keyboard.type("private")
+    expect(box).to_have_value("private")
+    page.get_by_role("option", name="four private people", exact=True).click()
+    expect(page.locator("#command textarea, #command input")).to_have_value(re.compile("--topic private-people"))
+
+
+def test_a_run_that_is_opened_from_a_long_list_shows_its_verdict(scripted, visit):
+    page = visit(f"{scripted.url}/?tab=runs", height=500)
+    page.locator("#runs-table .run-name").last.click()
+    page.evaluate("document.body.style.paddingBottom = '3000px'; scrollTo(0, 1500)")
+    page.locator("#open-run").evaluate("(button) => button.click()")
+    expect(page.locator("#verdict .lt-sentence")).to_be_in_viewport()
+    top, under = page.evaluate("[document.querySelector('#verdict .lt-sentence').getBoundingClientRect().top, "
+                               "document.querySelector('#strip').getBoundingClientRect().bottom]")
+    assert top >= under
 
 
 @pytest.mark.parametrize(("typed", "set_to"), [("7", "2"), ("0.3", "0.25")])

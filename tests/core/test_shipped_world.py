@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 
 import pytest
 
@@ -81,7 +82,9 @@ def test_a_reference_measured_again_gives_its_shipped_scores() -> None:
 @pytest.mark.timeout(600)
 def test_the_original_reaches_the_levels_written_beside_it(shipped) -> None:
     levels = json.loads((WORLD / "build.json").read_text(encoding="utf-8"))["levels"][TOPIC]
-    found = measure(shipped, read_topic(WORLD / "topics" / f"{TOPIC}.json"))
+    heard: list[tuple[int, int]] = []
+    found = measure(shipped, read_topic(WORLD / "topics" / f"{TOPIC}.json"), on_progress=lambda *done: heard.append(done))
+    assert all(a <= b for a, b in pairwise(heard)) and [done for done, total in heard if done == total] == [len(found.answers)]
     assert {split: round(found.split(split).accuracy, 4) for split in found.splits()} == {
         split: value for split, value in levels.items() if split != "perplexity"
     }

@@ -188,14 +188,14 @@ class _Sheet:
         return bool(question.options) and self._floors.get(question.split) == CHANCE
 
     def score(self, cancelled: Cancelled, on_progress: OnProgress) -> None:
-        """Teacher-force everything; progress counts questions, the expected answers being most of the work."""
+        """Teacher-force everything; that is half of each question's work, as progress counts it."""
         wanted = [pair for pair in dict.fromkeys(self._wanted()) if pair not in self._scores]
         pairs = [(encode_prompt(self._loaded.tokenizer, prompt, self._turns), encode_answer(self._loaded.tokenizer, text))
                  for prompt, text in wanted]
         check_length(self._loaded, max((len(prompt) + len(answer) for prompt, answer in pairs), default=1))
         total = len(self.questions)
         scores = answer_logprobs(self._loaded, pairs, cancelled,
-                                 lambda done, all_: on_progress(min(total, done * total // (all_ + 1)), total))
+                                 lambda done, all_: on_progress(done * total // max(1, 2 * all_), total))
         self._scores |= dict(zip(wanted, scores, strict=True))
 
     def expected(self, question: Question) -> AnswerScore:
@@ -231,7 +231,7 @@ def _greedy_answers(loaded: LoadedModel, sheet: _Sheet, cancelled: Cancelled, on
             limits.append(max(_SHORTEST, len(expected) + _SPARE) - len(start))
     total, settled = len(starts), len(starts) - len(rows)
     tails = generate(loaded, prompts, limits, cancelled=cancelled, begun=begun,
-                     on_batch=lambda done, _: on_progress(settled + done, total))
+                     on_batch=lambda done, _: on_progress(min(total - 1, (total + settled + done) // 2), total))
     for row, tail in zip(rows, tails, strict=True):
         starts[row] = starts[row] + tail
     return [tokenizer.decode(ids, skip_special_tokens=True).strip() for ids in starts]
