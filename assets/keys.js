@@ -102,9 +102,8 @@
       if (fold && !fold.classList.contains("open")) fold.click();
     }
     if (place.tagName === "BUTTON") return place.click();
-    place.querySelector('[aria-label="Clear"]')?.click();  // of a file that lies there
     setTimeout(() => {
-      place.scrollIntoView({ block: "center" });
+      place.scrollIntoView({ block: "start" });
       const file = place.querySelector('input[type="file"]');
       if (file) return file.click();
       place.querySelector("textarea, input, select, button:not(.label-wrap)")?.focus({ preventScroll: true });
@@ -117,7 +116,7 @@
 
   // What is typed into a list to choose from takes the place of what was chosen.
   document.addEventListener("focusin", ({ target }) => {
-    if (target.matches?.('[role="combobox"]')) target.select();
+    if (target.matches?.("#topic input, #method input, #metrics-of input")) target.select();
   });
 
   // An explanation that would leave the window, or go behind the sidebar, is moved into it; to the other side of its mark where

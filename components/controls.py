@@ -150,7 +150,7 @@ def brought_back(field: Field, before: Any, now: Any) -> str:
     if field.minimum is None or field.maximum is None or now not in (field.minimum, field.maximum):
         return ""
     bounds = f"{field.title} goes from {field.minimum:g} to {field.maximum:g}"
-    if before is None and now == field.minimum != field.default:
+    if before is None and not field.optional and now == field.minimum != field.default:
         return f"{bounds}: the box was left empty, so {now:g} is used. The default is {field.default:g}."
     if isinstance(before, (int, float)) and not field.minimum <= before <= field.maximum:
         return f"{bounds}: instead of {before:g}, {now:g} is used."

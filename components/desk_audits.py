@@ -23,7 +23,7 @@ from .desk import Desk
 from .desk_sequences import SequencesDesk
 from .follower import seconds_since
 from .links import parse
-from .problems import card, notice_html, problem_html
+from .problems import BY_FIELD, card, notice_html, problem_html
 from .screen import Drawn, address
 from .seats import Seat
 
@@ -78,7 +78,7 @@ class AuditsDesk:
         """Start an audit of the open run; refused with a card, which offers to watch what is in the way."""
         config = self._asked(seat, *form)
         if config is None:
-            choose = problem_html("Choose at least one attack.", action=("Choose the attacks", "#audit-choosing"))
+            choose = problem_html("Choose at least one attack.", action=BY_FIELD["attacks"])
             return {"audit_messages": choose, "audit_choosing": gr.Accordion(open=True)}
         try:
             audit_id = self.runner.start_audit(config)

@@ -63,6 +63,8 @@ class CompareDesk:
         """What a refused question's button does: asks again, unless that would be refused again."""
         if not isinstance(error, BadInput):
             return ASK_AGAIN
+        if error.field in ("model", "device"):  # of the run, not those of the sidebar
+            return None
         view = self.desk.view(seat)
         ended = view.edit is None and not seat.running and view.status in ("failed", "running", "interrupted")
         return (RUN_AGAIN[0], "#verdict .card-action") if ended else None

@@ -204,7 +204,7 @@ class SetupDesk:
         try:
             preview = self.runner.add_topic(name, content, model)
         except LetheError as error:
-            return {"preview": card(error, OTHER_FILE if name != PASTED else THE_LIST)}
+            return {"preview": card(error, THE_LIST if name == PASTED else OTHER_FILE), "upload": None}
         return {
             "preview": sidebar.preview_html(preview),
             "topic": gr.Dropdown(self.desk.offer(seat, model), value=preview["name"]),

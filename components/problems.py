@@ -11,13 +11,12 @@ AWAY = "away"  # what is picked where a notice is put away
 AGAIN = "again"  # what is picked where a run is to be started once more
 
 Action = tuple[str, str]  # what a button says, and where it leads: a selector of the page, or what is picked
-_BY_FIELD: dict[str, Action] = {
+BY_FIELD: dict[str, Action] = {
     "model": ("Choose another model", "#model"),
     "topic": ("Choose another topic", "#topic"),
     "method": ("Choose another method", "#method"),
-    "device": ("Choose another device", "#device"),
-    "seed": ("Go to the seed", "#seed"),
-    "settings": ("Open the settings", "#advanced"),
+    "device": ("Choose another device", "#advanced"),
+    "seed": ("Go to the seed", "#advanced"),
     "question": ("Go to the question", "#question"),
     "methods": ("Choose the methods", "#race-methods"),
     "attacks": ("Choose the attacks", "#audit-choosing"),
@@ -49,8 +48,8 @@ def action_html(words: str, target: str) -> str:
 
 
 def card(error: LetheError, action: Action | None = None) -> str:
-    """A refusal as a card; without an action of its own, its button leads to the field to blame, where the sidebar has it."""
-    return problem_html(error.what, error.why, error.remedy, action=action or _BY_FIELD.get(error.field or ""))
+    """A refusal as a card; without an action of its own, its button leads to the field to blame, where the page has one."""
+    return problem_html(error.what, error.why, error.remedy, action=action or BY_FIELD.get(error.field or ""))
 
 
 def _sentence(what: str) -> str:

@@ -118,7 +118,7 @@ def _row(record: RunRecord, open_run: str, chosen: str | None, titles: Mapping[s
     name = escape(title_of(record, titles))
     mark = '<span class="open-mark">open</span>' if record.run_id == open_run else ""
     cells = [
-        f'<th scope="row"><button type="button" class="run-name" data-pick="{run_id}">{name}</button>{mark}</th>',
+        f'<th scope="row"><button type="button" class="run-name" data-pick="{run_id}" title="{name}">{name}</button>{mark}</th>',
         f'<td><span class="status status-{record.status}">{escape(record.status)}</span></td>',
         f'<td class="run-method">{escape(_titled(record.config.method, titles))}</td>',
         _moved(record, "forget"),

@@ -58,7 +58,7 @@ class Retraining:
         from .models.loading import load
 
         folder = self._reference_folder()
-        return load(str(folder), like.device.type, str(like.dtype).removeprefix("torch."))
+        return load(str(folder), like.device.type, like.number_format)
 
     def fresh(self, like: LoadedModel, share: float, cancelled: Callable[[], bool], keep: bool = False) -> Iterator[Step]:
         """Train a model by the world's recipe, `share` times as long as it says; with `keep` finished shared stages are left in the

@@ -462,9 +462,8 @@ def test_a_run_that_is_opened_from_a_long_list_shows_its_verdict(scripted, visit
     page.evaluate("document.body.style.paddingBottom = '3000px'; scrollTo(0, 1500)")
     page.locator("#open-run").evaluate("(button) => button.click()")
     expect(page.locator("#verdict .lt-sentence")).to_be_in_viewport()
-    top, under = page.evaluate("[document.querySelector('#verdict .lt-sentence').getBoundingClientRect().top, "
-                               "document.querySelector('#strip').getBoundingClientRect().bottom]")
-    assert top >= under
+    page.wait_for_function("document.querySelector('#verdict .lt-sentence').getBoundingClientRect().top "
+                           ">= document.querySelector('#strip').getBoundingClientRect().bottom")
 
 
 @pytest.mark.parametrize(("typed", "set_to"), [("7", "2"), ("0.3", "0.25")])
@@ -496,12 +495,20 @@ def test_a_topic_stays_chosen_while_another_model_is_tried(scripted, visit):
 
 def test_a_bad_topic_file_gets_one_sentence(scripted, visit, tmp_path):
     (tmp_path / "bad.csv").write_text("a,b\n1,2\n", encoding="utf-8")
-    page = visit(scripted.url)
+    page = visit(scripted.url, locale="de-DE")
     page.locator("#own-topic .label-wrap").click()
     page.locator("#topic-file input[type=file]").set_input_files(tmp_path / "bad.csv")
     expect(page.locator("#topic-preview")).to_contain_text("no column 'question'")
     with page.expect_file_chooser():
         page.get_by_role("button", name="Choose another file").click()
+
+
+def test_a_card_leads_to_what_is_folded_away(scripted, visit):
+    page = visit(scripted.url, locale="de-DE")
+    expect(page.locator("#device")).to_have_count(0)
+    page.evaluate("""document.body.insertAdjacentHTML('beforeend', '<button data-go="#advanced" id="leads">x</button>')""")
+    page.locator("#leads").evaluate("(button) => button.click()")
+    expect(page.locator("#device")).to_be_visible()
 
 
 def test_the_command_is_the_headless_one(scripted, visit):

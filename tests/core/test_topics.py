@@ -154,6 +154,12 @@ def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
         find_topic(str(tmp_path / "pipe.csv"), None)
 
 
+@pytest.mark.parametrize("spec", ["", " "])
+def test_no_name_is_no_folder(world: Path, spec: str) -> None:
+    with pytest.raises(BadInput, match="There is no topic"):
+        find_topic(spec, world)
+
+
 def test_a_folder_is_said_to_be_one(world: Path, tmp_path: Path) -> None:
     (tmp_path / "folder.csv").mkdir()
     for spec in (tmp_path, tmp_path / "folder.csv", f"{tmp_path}/"):

@@ -62,12 +62,20 @@ def choose_dtype(dtype: str, parameters: int, device: torch.device) -> torch.dty
     return chosen
 
 
+def _free_if_known(device: str) -> int:
+    """The same, 0 where a device that is there cannot be asked: somebody may have all of it."""
+    try:
+        return free_memory(torch.device(device))
+    except RuntimeError:
+        return 0
+
+
 def _ways_out(parameters: int, dtype: torch.dtype, device: torch.device) -> str:
     """What makes a model fit that does not: fewer bytes a value or another device where either is enough, else a smaller one."""
     half = dtype.itemsize > 2 and memory_need(parameters, torch.bfloat16) <= free_memory(device)
     ways = ["use --dtype bfloat16"] if half else []
     ways += [f"use --device {name}" for name, there in _present().items() if there and name != device.type
-             and memory_need(parameters, dtype) <= free_memory(torch.device(name))]
+             and memory_need(parameters, dtype) <= _free_if_known(name)]
     ways += ["close other programs", "pick a smaller model"] if ways else ["pick a smaller model", "close other programs"]
     return f"{', '.join(ways[:-1])}, or {ways[-1]}.".capitalize()
 

@@ -57,7 +57,7 @@ def find_topic(spec: str, model_folder: Path | None, uploads: Path | None = None
         return read_tofu(path)
     if path.suffix.lower() in UPLOADED or os.path.isfile(path):
         return parse_upload(path.name, read_bytes(path))
-    if os.path.isdir(path):
+    if spec.strip() and os.path.isdir(path):
         raise folder_given(path)
     known = list(paths)
     if not known:

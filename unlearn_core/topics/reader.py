@@ -26,7 +26,7 @@ _KINDS = (  # how a file begins, what it is, what to bring instead; a ZIP says m
     (b"\x89PNG", "a PNG picture", _TEXT), (b"\xff\xd8\xff", "a JPEG picture", _TEXT), (b"GIF8", "a GIF picture", _TEXT),
     (b"%PDF-", "a PDF file", _TEXT), (b"PAR1", "a Parquet file", _TABLE), (b"SQLite format 3", "an SQLite database", _TABLE),
     (b"\x1f\x8b", "a gzip file", "Unpack it first."), (b"PK\x03\x04", "a ZIP archive", "Unpack it first."))
-_ZIPPED = ((b"xl/", "an Excel workbook", _SHEET), (b"word/", "a Word document", _TEXT),
+_ZIPPED = ((b"word/document", "a Word document", _TEXT), (b"xl/workbook", "an Excel workbook", _SHEET),
            (b"opendocument.spreadsheet", "a spreadsheet", _SHEET), (b"opendocument.text", "a text document", _TEXT))
 _CONTROL = bytes(code for code in range(32) if code not in b"\t\n\v\f\r\x1a\x1b") + b"\x7f"
 _PLAIN = bytes(range(32, 127)) + b"\t\n\r"
