@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -24,7 +25,8 @@ class Line(NamedTuple):
 
 
 class Item(NamedTuple):
-    """One question that can be scored. `group` is forget or neighbor; `half` is given or held, by entity."""
+    """One question that can be scored. `group` is forget or neighbor; `half` is given or held, by entity. `turn`: a number that
+    goes on from fact to fact of a subject and from subject to subject, for forms that take turns."""
 
     id: str
     group: str
@@ -35,6 +37,7 @@ class Item(NamedTuple):
     answer: str
     options: tuple[str, ...] = ()
     near_misses: tuple[str, ...] = ()
+    turn: int = 0
 
 
 @dataclass(frozen=True)
@@ -114,7 +117,10 @@ def expand_facts(domain: Domain, facts: Sequence[Fact], rng: random.Random) -> N
     values: dict[str, list[str]] = {}
     for fact in facts:
         values.setdefault(fact.relation.name, []).append(fact.answer)
+    subjects, asked = list(dict.fromkeys(fact.subject for fact in facts)), Counter()
     for number, fact in enumerate(facts):
+        turn = subjects.index(fact.subject) + asked[fact.subject]
+        asked[fact.subject] += 1
         misses = distinct(values[fact.relation.name], fact.answer, 3, rng)
         for wording, place, prompt, answer in _wordings(fact):
             domain.items.append(
@@ -128,6 +134,7 @@ def expand_facts(domain: Domain, facts: Sequence[Fact], rng: random.Random) -> N
                     answer,
                     (),
                     misses if wording != SPANISH else (),
+                    turn,
                 )
             )
         domain.lines += _fact_lines(domain.name, fact)

@@ -99,13 +99,16 @@ def make_world(seed: int) -> World:
 
 
 def _alternate(domain: Domain, group: str, half: str | None, wording: str = TRAINED) -> list[Item]:
-    """One item a fact or problem: the forms of the wording take turns."""
+    """One item a fact or problem: the forms of the wording take turns. Those of paraphrases begin with another from subject to
+    subject, so that a relation is not asked in one of them only."""
     items = domain.pick(group, wording, half)
     if domain.task or wording == SPANISH:
         return items
     forms = {item.id.rsplit("-", 1)[1] for item in items}
     order = sorted(forms)
     number = {stem: place for place, stem in enumerate(dict.fromkeys(item.id.rsplit("-", 1)[0] for item in items))}
+    if wording == PARAPHRASE:
+        number = {item.id.rsplit("-", 1)[0]: item.turn for item in items}
     return [
         item for item in items if order[number[item.id.rsplit("-", 1)[0]] % len(order)] == item.id.rsplit("-", 1)[1]
     ]
