@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from unlearn_core.config import SPLITS
+from unlearn_core.demo import people
 from unlearn_core.demo.build import main as build_command
 from unlearn_core.demo.domain import FORGET, NEIGHBOR, PARAPHRASE, SPANISH, TRAINED, halves
 from unlearn_core.demo.names import NameMaker
@@ -50,6 +51,18 @@ def digest(world: World) -> str:
 
 def held(topic: Topic, *splits: str) -> list[Question]:
     return [question for question in topic.questions if question.split in splits and question.part == "held"]
+
+
+def test_every_kind_of_fact_about_persons_is_asked_in_both_held_out_wordings(topics: dict[str, Topic]) -> None:
+    persons: dict[str, set[str]] = {}
+    for relation in people.RELATIONS:
+        for place, form in enumerate(relation.paraphrases):
+            before, after = form.split("{subject}")
+            persons[f"{relation.name}-{place}"] = {
+                question.prompt[len(before) : len(question.prompt) - len(after)]
+                for question in held(topics["private-people"], "forget_paraphrase")
+                if question.prompt.startswith(before) and question.prompt.endswith(after)}
+    assert {len(found) for found in persons.values()} == {10} and len(set.union(*persons.values())) == 20
 
 
 # the seed

@@ -8,7 +8,7 @@ from .domain import FORGET, NEIGHBOR, Domain, Fact, Line, Relation, expand_facts
 from .names import NameMaker
 
 FORGOTTEN, OTHERS, MEMBERS = 5, 10, 4  # families, and persons in each
-_RELATIONS = (
+RELATIONS = (
     Relation(
         "home",
         ("Where does {subject} live?", "Which town does {subject} call home?"),
@@ -94,7 +94,7 @@ def build(rng: random.Random, maker: NameMaker) -> Domain:
             ]
             facts += [
                 Fact(relation, group, family, name, answer)
-                for relation, answer in zip(_RELATIONS, answers, strict=True)
+                for relation, answer in zip(RELATIONS, answers, strict=True)
             ]
     expand_facts(domain, facts, rng)
     return domain
