@@ -253,6 +253,7 @@ class _Page:
         for button in (self.sidebar.stop, self.strip_stop, self.end_replay):
             self._on(button.click, self.setup.stop, queue=False)
         self._on(self.replay.click, self.desk.replay)
+        self._on(self.compare.verdict.select, self.setup.repeat, picked=True)
         self._on(self.messages.select, self.builds_desk.watch, picked=True)
         self.copy_link.click(None, None, None, js=COPY_LINK, **PRIVATE)
 
@@ -275,7 +276,6 @@ class _Page:
 
     def _wire_looking(self) -> None:
         desk, two = self.compare_desk, self.anatomy
-        self._on(self.compare.verdict.select, self.setup.repeat, picked=True)
         self._on(self.compare.mode.input, desk.set_mode, [self.compare.mode], **IN_TURN, **LAST)
         self._on(self._on(self.compare.more.click, desk.more_pairs).then, desk.reheat)
         self._on(two.place.select, desk.set_place, picked=True, **EACH)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-
-_ALSO_CALLED = {"neggrad": "gradient-ascent", "negativegradient": "gradient-ascent", "taskarithmetic": "task-vector",
-                "ft": "finetune"}  # in papers
+from collections.abc import Mapping
 
 
 class LetheError(Exception):
@@ -32,18 +30,19 @@ class Stopped(Exception):
     """Raised inside the engine at the first check after a stop was asked for."""
 
 
-def did_you_mean(name: str, known: list[str]) -> str:
-    """A sentence naming the nearest known names, if any is near, and all that there are."""
-    near = _near(name, known)
+def did_you_mean(name: str, known: list[str], also: Mapping[str, str] | None = None) -> str:
+    """A sentence naming the nearest known names, if any is near, and all that there are. `also`: other names of theirs, in small
+    letters without anything between them."""
+    near = _near(name, known, also or {})
     hint = f"Did you mean {' or '.join(near)}? " if near else ""
     return f"{hint}Known: {', '.join(known)}."
 
 
-def _near(name: str, known: list[str]) -> list[str]:
+def _near(name: str, known: list[str], also: Mapping[str, str]) -> list[str]:
     """At most three known names: another spelling, else an abbreviation or a part (GradDiff, GA, negation), else a slip of the
     keys."""
     short, initials = _letters(name), "".join(word[0] for word in re.findall(r"[^\W_]+", name.lower()))
-    spelt = [one for one in known if _letters(one) == short or one == _ALSO_CALLED.get(short)]
+    spelt = [one for one in known if _letters(one) == short or one == also.get(short)]
     meant = spelt or [one for one in known if one == initials or _shortens(short, re.split("[-_]", one))]
     return meant[:3] or _mistyped(name.lower(), known)
 

@@ -6,7 +6,7 @@ import pytest
 
 from unlearn_core.audit import ATTACKS
 from unlearn_core.errors import did_you_mean
-from unlearn_core.methods import METHODS
+from unlearn_core.methods import ALSO_CALLED, METHODS
 
 TOPICS = ["addition", "book-series", "film-reviews", "private-people", "world-capitals"]
 
@@ -23,12 +23,12 @@ TOPICS = ["addition", "book-series", "film-reviews", "private-people", "world-ca
     ("books", TOPICS, "book-series"), ("capital", TOPICS, "world-capitals"), ("book-serie", TOPICS, "book-series"),
 ])
 def test_an_abbreviation_a_part_or_a_slip_is_understood(name: str, known: list[str], meant: str) -> None:
-    assert did_you_mean(name, list(known)) == f"Did you mean {meant}? Known: {', '.join(known)}."
+    assert did_you_mean(name, list(known), ALSO_CALLED) == f"Did you mean {meant}? Known: {', '.join(known)}."
 
 
 @pytest.mark.parametrize("name", ["xyz", "salun", "scrub", "memit", "foo", "g", "", "***", "x" * 5000])
 def test_what_resembles_nothing_gets_no_suggestion(name: str) -> None:
-    assert did_you_mean(name, list(METHODS)) == f"Known: {', '.join(METHODS)}."
+    assert did_you_mean(name, list(METHODS), ALSO_CALLED) == f"Known: {', '.join(METHODS)}."
 
 
 def test_many_parts_and_long_ones_do_no_harm() -> None:

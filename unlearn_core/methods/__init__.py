@@ -59,6 +59,9 @@ METHODS: dict[str, str] = {  # by family, in the order of base.FAMILIES
 }
 
 
+ALSO_CALLED = {"neggrad": "gradient-ascent", "negativegradient": "gradient-ascent", "taskarithmetic": "task-vector",
+               "ft": "finetune"}  # in papers
+
 # What pydantic says of these speaks of parsing.
 _PLAIN = {
     **dict.fromkeys(("float_parsing", "float_type", "finite_number"), "It should be a number, such as 0.5 or 1e-4"),
@@ -70,7 +73,7 @@ _PLAIN = {
 def find_method(name: str) -> Method:
     """The method of that name; raises BadInput naming near matches and all that there are."""
     if name not in METHODS:
-        raise BadInput(f"There is no method '{name}'.", "", did_you_mean(name, list(METHODS)), field="method")
+        raise BadInput(f"There is no method '{name}'.", "", did_you_mean(name, list(METHODS), ALSO_CALLED), field="method")
     module, attribute = METHODS[name].split(":")
     return getattr(import_module(module), attribute)
 

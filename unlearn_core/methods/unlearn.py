@@ -438,7 +438,7 @@ def _originals(
     from ..training import reference_logprobs
 
     moments, original = InputMoments(context.loaded.model), None
-    untold = context.on_progress if not (config.keep and rows) else lambda done, total: None  # the rows are counted once
+    on_second_pass = context.on_progress if not (config.keep and rows) else lambda done, total: None  # the rows are counted once
     if config.keep and rows:
         with moments if not behind else nullcontext():
             original = reference_logprobs(context.loaded, rows + behind, context.cancelled, on_progress=context.on_progress)
@@ -446,7 +446,7 @@ def _originals(
         f"kept-{config.stand_ins}-{config.near}-{config.marked}-{context.seed}",
         lambda: moments.means()
         if moments.count
-        else second_moments(context.loaded, rows, context.cancelled, on_progress=untold),
+        else second_moments(context.loaded, rows, context.cancelled, on_progress=on_second_pass),
     )
     return original, kept
 
