@@ -28,11 +28,17 @@ def app(folder: Path, model: Path | str, *flags: str) -> Server:
 
 
 @pytest.fixture(scope="module")
-def real(tmp_path_factory: pytest.TempPathFactory, taught_folder: Path, tiny_topic: Topic) -> Iterator[Server]:
-    """The program itself, on a small model that learnt a small topic."""
+def taught_world(taught_folder: Path, tiny_topic: Topic) -> Path:
+    """A small model that learnt a small topic, with that topic."""
     (taught_folder / "topics").mkdir(exist_ok=True)
     write_topic(tiny_topic, taught_folder / "topics" / "tiny-hats.json")
-    server = app(tmp_path_factory.mktemp("real"), taught_folder).wait()
+    return taught_folder
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory, taught_world: Path) -> Iterator[Server]:
+    """The program itself on that model."""
+    server = app(tmp_path_factory.mktemp("real"), taught_world).wait()
     yield server
     server.stop()
 
@@ -194,14 +200,14 @@ def test_torch_is_not_loaded_before_the_first_page():
     subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True, timeout=90)
 
 
-def test_a_killed_run_is_interrupted_and_opens(tmp_path, taught_folder, tiny_topic, visit):
+def test_a_killed_run_is_interrupted_and_opens(tmp_path, taught_world, visit):
     folder = tmp_path / "runs" / "2026-01-01-tiny-hats-00000000"
     folder.mkdir(parents=True)
-    config = {"model": str(taught_folder), "topic": "tiny-hats", "method": "unlearn"}
+    config = {"model": str(taught_world), "topic": "tiny-hats", "method": "unlearn"}
     (folder / "config.json").write_text(json.dumps({"config": config, "started_at": "2026-01-01T00:00:00+00:00"}))
     started = encode(Started(folder.name, config, "2026-01-01T00:00:00+00:00"), 0.0)
     (folder / "events.jsonl").write_text(started + '\n{"event": "Phase", "at": 1, "na')
-    server = app(tmp_path, taught_folder).wait()
+    server = app(tmp_path, taught_world).wait()
     try:
         page = visit(f"{server.url}/?run={folder.name}")
         expect(page.locator("#strip-words")).to_contain_text("Interrupted")
