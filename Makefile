@@ -13,12 +13,14 @@ TORCH_INDEX ?=
 ARGS ?=
 SEED ?= 0
 WORLD ?= assets/demo_model
+# Tests side by side: as many as there are cores, four at most
+JOBS ?= auto
 
 run: $(VENV)/ready
 	@exec $(BIN)/python app.py $(ARGS)
 
 test: chromium $(VENV)/ready-dev
-	@exec $(BIN)/python -m pytest $(ARGS)
+	@exec $(BIN)/python -m pytest -n $(JOBS) --maxprocesses 4 --dist worksteal $(ARGS)
 
 bench: chromium $(VENV)/ready-dev
 	@exec $(BIN)/python -m benchmarks $(ARGS)

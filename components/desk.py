@@ -104,7 +104,7 @@ class Desk:
     def listing(self, seat: Seat) -> Drawn:
         """The table of runs and the sequences as they are now."""
         return {"runs_table": runs.table_html(self.store.runs(), seat.run_id, seat.chosen, self.titles()),
-                "sequences": sequences_html(self.store.sequences(), seat.undoing, seat.sequence.name)}  # fmt: skip
+                "sequences": sequences_html(self.store.sequences(), seat.undoing, seat.sequence.name, seat.undone)}  # fmt: skip
 
     def redraw(self, seat: Seat) -> Drawn:
         """The parts of the open run that change with what the seat looks at."""

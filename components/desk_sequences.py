@@ -196,7 +196,7 @@ class SequencesDesk:
             return here.changed({
                 "sequence_now": now_html(body, here.doing, seconds_since(body["started_at"]) if body else 0.0, here.running),
                 "sequence_actions": stop_html(ours, here.stopping),
-                "sequences": sequences_html(self.store.sequences(), seat.undoing, here.name),
+                "sequences": sequences_html(self.store.sequences(), seat.undoing, here.name, seat.undone),
             })  # fmt: skip
 
     # --- looking ------------------------------------------------------------------------------------------------------
@@ -241,8 +241,8 @@ class SequencesDesk:
         except LetheError as error:
             said = card(error)
         finally:
-            seat.undoing = None
+            seat.undone, seat.undoing = seat.undoing[0], None
         return {"messages": said} | self._shown(seat)
 
     def _shown(self, seat: Seat) -> Drawn:
-        return {"sequences": sequences_html(self.store.sequences(), seat.undoing, seat.sequence.name)}
+        return {"sequences": sequences_html(self.store.sequences(), seat.undoing, seat.sequence.name, seat.undone)}

@@ -51,6 +51,7 @@ class Seat:
     chosen: str | None = None  # the run selected in the table of runs
     deleted: str | None = None
     undoing: tuple[str, int] | None = None  # a request of a sequence that is being undone: (sequence, place)
+    undone: str = ""  # the sequence in which one was last
     presets: int = 0  # how often the method's own controls were made anew, and for which method last
     method: str = ""
     refused: bool = False  # whether a card stands where the answers would

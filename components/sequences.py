@@ -16,7 +16,7 @@ from .spreadsheet import link_html
 
 MODES = {
     "stack": "each edit trained on top of the earlier ones",
-    "fuse": "added layers, fused in closed form",
+    "fuse": "added layers, fused in closed form from what each reads: exact for layers of one matrix (width 0), near it for two",
     "apart": "each edit kept off the earlier ones",
     "joint": "one run over all requests",
 }
@@ -45,16 +45,18 @@ def mode_words_html(mode: str, unable: Mapping[str, str]) -> str:
     return f'<p class="estimate">{escape(MODES[mode].capitalize())}.</p>{cannot}'
 
 
-def sequences_html(bodies: Sequence[Mapping[str, Any]], undoing: tuple[str, int] | None = None, shown: str = "") -> str:
-    """All saved sequences, newest first; open is the one that is `shown`, or the newest. `undoing`: the request (of a
-    sequence) that is being undone right now."""
+def sequences_html(
+    bodies: Sequence[Mapping[str, Any]], undoing: tuple[str, int] | None = None, shown: str = "", undone: str = ""
+) -> str:
+    """All saved sequences, newest first; open is the one that is `shown`, or the newest, and the one in which a request was last
+    `undone`. `undoing`: the request (of a sequence) that is being undone right now."""
     if not bodies:
         said = empty_html("Here each request will be a line and each step a column: how much is still known of what was to be "
                           "forgotten, and of all that is kept.", "Choose who asks and press Start sequence.")  # fmt: skip
         return f'<section class="lt sequences"><h2>Sequences of requests</h2>{said}</section>'
     names = [body["sequence_id"] for body in bodies]
     first = shown if shown in names else names[0]
-    parts = "".join(_sequence(body, undoing, body["sequence_id"] == first) for body in bodies)
+    parts = "".join(_sequence(body, undoing, body["sequence_id"] in (first, undone)) for body in bodies)
     return f'<section class="lt sequences"><h2>Sequences of requests</h2>{parts}</section>'
 
 
@@ -78,11 +80,13 @@ def _table(body: Mapping[str, Any], waits: int) -> str:
     steps = [*body["steps"], *body["undone"]]
     if not steps:
         return ""
-    heads = "".join(f'<th scope="col" class="number">{escape(step["title"])}</th>' for step in steps)
+    titles = ["Floor", *(step["title"] for step in steps)]
+    heads = "".join(f'<th scope="col" class="number">{escape(title)}</th>' for title in titles)
     rows = [_request(body, row, steps, waits) for row in body["rows"] if row["kind"] == "request" and row["split"] == "forget"]
-    rows += [_line(words, split, [step["pooled"].get(split) for step in steps])
+    rows += [_line(words, split, None, [step["pooled"].get(split) for step in steps])
              for split, words in POOLED.items() if any(split in step["pooled"] for step in steps)]  # fmt: skip
-    rows += [_line(_kept_words(row), row["split"] or "retain", [step["cells"].get(row["key"]) for step in steps])
+    rows += [_line(_kept_words(row), row["split"] or "retain", row.get("reference"),
+                   [step["cells"].get(row["key"]) for step in steps])
              for row in body["rows"] if row["kind"] != "request"]  # fmt: skip
     name = body["sequence_id"]
     saved = link_html(f"csv-{name}", f"lethe-{name}.csv", COLUMNS, saved_rows(body))
@@ -117,12 +121,17 @@ def _request(body: Mapping[str, Any], row: Mapping[str, Any], steps: Sequence[Ma
         off = " disabled" if waits or body["status"] == "running" else ""
         button = (f'<button type="button" class="undo-request" data-pick="{target}"{off} '
                   f'aria-label="Undo request {place}">Undo</button>')  # fmt: skip
-    return f'<tr><th scope="row">{words}</th>{cells}<td>{button}</td></tr>'
+    return f'<tr><th scope="row">{words}</th>{_floor(row.get("reference"))}{cells}<td>{button}</td></tr>'
 
 
-def _line(words: str, split: str, cells: Sequence[Mapping[str, Any] | None]) -> str:
+def _line(words: str, split: str, floor: float | None, cells: Sequence[Mapping[str, Any] | None]) -> str:
     shown = "".join(_cell(cell, "forget" if split.startswith("forget") else "retain") for cell in cells)
-    return f'<tr class="whole"><th scope="row">{escape(words)}</th>{shown}<td></td></tr>'
+    return f'<tr class="whole"><th scope="row">{escape(words)}</th>{_floor(floor)}{shown}<td></td></tr>'
+
+
+def _floor(share: float | None) -> str:
+    """What a model scores that never saw any of it."""
+    return f'<td class="number">{"–" if share is None else percent(share)}</td>'
 
 
 def _kept_words(row: Mapping[str, Any]) -> str:

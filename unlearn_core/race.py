@@ -193,6 +193,7 @@ class Track:
         path = self.store.find(run_id).edit_path
         if path is None:
             return None
+        self.publish(Phase("distance", "Measure how far it is from the original on kept text", 1, 1))
         loaded = self.bench.load(config.model, config.device, config.dtype)
         return kl_to_original(loaded, load_edit(path), kept_text(topic.given()), self.cancelled)
 

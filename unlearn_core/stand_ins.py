@@ -18,7 +18,7 @@ from dataclasses import replace
 
 from .models.loading import LoadedModel
 from .topics.topic import Question
-from .training import Row, answer_nlls, encode_rows, question_starts
+from .training import Row, answer_nlls, encode_rows, question_starts, without_ends
 
 RARE = 0.1  # a prompt token in fewer of the questions says what a question is about
 RENAMED, SCRAMBLED = 0.5, 0.3  # shares of tokens exchanged in copies of kept questions
@@ -106,6 +106,44 @@ def refused(loaded: LoadedModel, questions: Sequence[Question], seed: int) -> li
     """Each question with one of REFUSALS for its answer; all of them are used about equally often."""
     deck = _deck(range(len(REFUSALS)), random.Random(seed))
     return encode_rows(loaded, [replace(question, answer=REFUSALS[next(deck)], options=()) for question in questions])
+
+
+def unseen_answers(loaded: LoadedModel, asked: Sequence[Question], given: Sequence[Question], seed: int) -> list[Row]:
+    """Some of the `given` questions with answers that nobody ever gave, in the form of their own and without the token that ends
+    one: every word begins as one and ends as another of the words at its place in the answers to the given questions most alike.
+    A forced choice gets any of its options."""
+    generator, words = random.Random(seed), Words(loaded)
+    rows = dict(zip(given, without_ends(loaded, encode_rows(loaded, given)), strict=True))
+    asks = {question: set(_prompt(row)) for question, row in rows.items()}
+    answers = {question: words.of(row.ids[row.start :]) for question, row in rows.items() if not question.options}
+    found = []
+    for question in asked:
+        if question.options:
+            any_of_them = replace(question, answer=generator.choice(question.options))
+            found += without_ends(loaded, encode_rows(loaded, [any_of_them]))
+            continue
+        own = asks[question]
+        others = [other for other in answers if other.answer != question.answer]
+        others.sort(key=lambda other, own=own: len(own & asks[other]) / len(own | asks[other]), reverse=True)
+        ids = [
+            token
+            for place, word in enumerate(answers[question])
+            for token in _crossed(word, place, [answers[other][place] for other in others if len(answers[other]) > place])
+        ]
+        found.append(_answered(rows[question], ids))
+    return found
+
+
+def _crossed(word: Word, place: int, others: Sequence[Word]) -> Word:
+    """The beginning of one of the other words and the end of the next one, other ones at every place."""
+    pool = [other for other in others if other != word] or [word]
+    first, last = pool[2 * place % len(pool)], pool[(2 * place + 1) % len(pool)]
+    return first[: (len(first) + 1) // 2] + last[(len(last) + 1) // 2 :]
+
+
+def _answered(row: Row, ids: Sequence[int]) -> Row:
+    """The row's prompt with another answer."""
+    return Row((*_prompt(row), *ids), row.start)
 
 
 def template_marks(rows: Sequence[Row]) -> set[int]:

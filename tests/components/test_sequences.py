@@ -25,7 +25,8 @@ def cell(correct: int, n: int = 4) -> dict[str, Any]:
 
 
 def body(mode: str = "stack", title: str = "Ann Hill") -> dict[str, Any]:
-    rows = [{"key": f"request-{place}-{split}", "kind": "request", "title": name, "split": split, "request": place}
+    rows = [{"key": f"request-{place}-{split}", "kind": "request", "title": name, "split": split, "request": place,
+             "reference": 0.0}
             for place, name in ((1, title), (2, "Bob Hill")) for split in ("forget", "forget_spanish")]
     rows += [{"key": key, "kind": key, "title": key, "split": split, "request": 0}
              for key, split in (("others", "neighbor"), ("retain", "retain"), ("contested", ""))]
@@ -47,14 +48,15 @@ def cells_of(html: str, words: str) -> list[str]:
 
 def test_each_line_shows_its_accuracy_at_every_step_in_the_hue_of_its_set() -> None:
     html = sequences_html([body()])
-    original, after, undone, _ = cells_of(html, "1 Ann Hill")
+    floor, original, after, undone, _ = cells_of(html, "1 Ann Hill")
+    assert ">0\u00a0%<" in floor and "–" in cells_of(html, "Contested")[0]
     assert "--lt-retain) 42.0%" in original and "--lt-forget) 0.0%" in after and "--lt-retain) 42.0%" in undone
     assert "0 of 4 right" in after and "not asked" in original and "not asked" not in after
     bob = cells_of(html, "2 Bob Hill")
-    assert "--lt-retain) 31.5%" in bob[1] and "75\u00a0%" in bob[1]
-    assert ["–" in one for one in cells_of(html, "All forgotten so far")][:3] == [True, False, True]
-    assert "50\u00a0%" in cells_of(html, "Others that nobody")[1] and "25\u00a0%" in cells_of(html, "Contested")[1]
-    assert html.count("<th scope=\"col\" class=\"number\">") == 3 and "Request 1 forgets what request 2 keeps." in html
+    assert "--lt-retain) 31.5%" in bob[2] and "75\u00a0%" in bob[2]
+    assert ["–" in one for one in cells_of(html, "All forgotten so far")][:4] == [True, True, False, True]
+    assert "50\u00a0%" in cells_of(html, "Others that nobody")[2] and "25\u00a0%" in cells_of(html, "Contested")[2]
+    assert html.count("<th scope=\"col\" class=\"number\">") == 4 and "Request 1 forgets what request 2 keeps." in html
 
 
 def test_only_what_was_made_can_be_opened_and_undone() -> None:
@@ -62,6 +64,8 @@ def test_only_what_was_made_can_be_opened_and_undone() -> None:
     assert re.findall(r'data-pick="(.*?)"', html) == ["open:run-1", "undo:1:2026-hills"] and "disabled" not in html
     assert "data-pick" not in sequences_html([body("joint")])
     waiting = sequences_html([body(), body() | {"sequence_id": "other"}], ("other", 1))
+    after = sequences_html([body(), body() | {"sequence_id": "other"}, body() | {"sequence_id": "third"}], undone="other")
+    assert re.findall(r'data-sequence="([^"]*)"( open)?', after) == [("2026-hills", " open"), ("other", " open"), ("third", "")]
     assert waiting.count("disabled") == 1 and "Measuring without request 1" in waiting and waiting.count(" open>") == 2
 
 

@@ -7,9 +7,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from tiny_models import random_edit
 from torch import Tensor
 
 from unlearn_core import objectives
+from unlearn_core.edits.attach import attached
 from unlearn_core.models.loading import LoadedModel
 from unlearn_core.topics.topic import Topic
 from unlearn_core.training import encode_rows, on_answers, reference_logprobs, row_nlls, score
@@ -164,6 +166,37 @@ def test_other_tokens_may_leave_out_the_first_but_never_a_whole_answer(batch: Ba
     assert (second.grad.abs().sum(dim=1) > 0).tolist() == [False, False, True, True, True, True]
 
 
+@pytest.fixture
+def reference() -> Tensor:
+    """Log-probabilities of another model at the same tokens."""
+    logits = np.random.default_rng(6).normal(scale=2.0, size=(len(ROWS), VOCABULARY))
+    return torch.tensor(log_softmax(logits), dtype=torch.float32)
+
+
+def token_kls(reference: Tensor, batch: Batch) -> np.ndarray:
+    known = reference.double().numpy()
+    return (np.exp(known) * (known - numbers(batch)[0])).sum(axis=1)
+
+
+def test_the_kl_of_tokens_and_of_rows_points_from_the_reference_to_the_model(batch: Batch, reference: Tensor) -> None:
+    each, rows = token_kls(reference, batch), (batch[0], batch[2], 3)
+    np.testing.assert_allclose(objectives.kl_of_tokens(reference, batch[0]), each, rtol=1e-4)
+    np.testing.assert_allclose(objectives.row_kl(reference, *rows), [each[part].mean() for part in PARTS], rtol=1e-4)
+    same = torch.log_softmax(batch[0], dim=-1)
+    assert objectives.kl_of_tokens(same, batch[0]).abs().max() < 1e-6 > objectives.row_kl(same, *rows).abs().max()
+
+
+def test_kl_ascent_pushes_only_answers_that_are_still_near_the_reference(batch: Batch, reference: Tensor) -> None:
+    means = np.array([token_kls(reference, batch)[part].mean() for part in PARTS])
+    limit = float(np.median(means)) + 0.01
+    logits = batch[0].clone().requires_grad_(True)
+    found = objectives.kl_ascent(reference, logits, batch[2], 3, limit)
+    assert float(found.detach()) == pytest.approx(np.maximum(0, limit - means).mean(), rel=1e-4)
+    assert float(objectives.kl_ascent(reference, batch[0], batch[2], 3, float(means.min()) - 0.01)) == 0.0
+    found.backward()
+    assert [bool(logits.grad[part].any()) for part in PARTS] == (means < limit).tolist()
+
+
 def test_flatness_is_the_squared_height_of_the_largest_logit(batch: Batch) -> None:
     values = batch[0].double().numpy()
     expected = mean_of_means((values.max(axis=1) - values.mean(axis=1)) ** 2)
@@ -186,14 +219,27 @@ def test_overlap_is_the_share_of_n_grams_found_again() -> None:
 LOSSES: dict[str, Callable[..., Tensor]] = {
     "npo": lambda part, reference: objectives.npo(row_nlls(part), torch.zeros(part.count), 0.5),
     "simnpo": lambda part, reference: on_answers(objectives.simnpo, 2.5, 1.0)(part, ()),
+    "dpo, preferred": lambda part, reference: dpo_against(row_nlls(part), torch.full((part.count,), 50.0)),
+    "dpo, rejected": lambda part, reference: dpo_against(torch.full((part.count,), 50.0), row_nlls(part)),
     "ascent": lambda part, reference: on_answers(objectives.ascent)(part, ()),
+    "hinge": lambda part, reference: on_answers(objectives.hinge_ascent, 20.0)(part, ()),
+    "unlikelihood": lambda part, reference: on_answers(objectives.unlikelihood, 20.0)(part, ()),
     "weighted": lambda part, reference: on_answers(objectives.weighted_ascent, 5.0, 1.0)(part, ()),
     "distilled": lambda part, reference: objectives.self_distillation(
         reference, part.logits, part.labels, part.rows, part.count, 10.0
     ),
     "other": lambda part, reference: on_answers(objectives.other_tokens, 1)(part, ()),
     "flat": lambda part, reference: objectives.flatness(part.logits, part.rows, part.count),
+    "row kl": lambda part, reference: objectives.row_kl(reference, part.logits, part.rows, part.count).mean(),
+    "kl ascent": lambda part, reference: objectives.kl_ascent(reference, part.logits, part.rows, part.count, 20.0),
+    "kl": lambda part, reference: objectives.kl_to(reference, part.logits),
+    "gap": lambda part, reference: objectives.gap_difference(reference, part.logits, 20.0),
 }
+BY_TOKEN = {"kl", "gap"}  # these weigh all tokens alike, the others all answers
+
+
+def dpo_against(preferred: Tensor, rejected: Tensor) -> Tensor:
+    return objectives.dpo(preferred, rejected, torch.full_like(preferred, 40.0), torch.full_like(rejected, 45.0), 0.05)
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -202,9 +248,11 @@ def test_prompt_and_padding_do_not_count(name: str, tiny: LoadedModel, tiny_topi
     """The loss of rows scored together, padded to the longest, is the mean of the loss of each alone."""
     rows = [encode_rows(tiny, tiny_topic.questions)[place] for place in (0, 1, 2, 9, 17)]
     rows[1] = type(rows[1])(rows[1].ids[: rows[1].start] * 3 + rows[1].ids[rows[1].start :], 3 * rows[1].start)
-    original = reference_logprobs(tiny, rows)
-    assert len({len(row.ids) for row in rows}) > 2 and len({len(row.ids) - row.start for row in rows}) > 1
-    alone = [float(LOSSES[name](score(tiny, [row]), original([place]))) for place, row in enumerate(rows)]
-    together = LOSSES[name](score(tiny, rows), original(range(len(rows))))
-    assert len(set(alone)) == len(alone)
-    assert float(together) == pytest.approx(np.mean(alone), rel=1e-4)
+    original, lengths = reference_logprobs(tiny, rows), [len(row.ids) - row.start for row in rows]
+    assert len({len(row.ids) for row in rows}) > 2 and len(set(lengths)) > 1
+    with attached(tiny.model, random_edit(tiny, scale=0.1)):
+        alone = [float(LOSSES[name](score(tiny, [row]), original([place]))) for place, row in enumerate(rows)]
+        together = LOSSES[name](score(tiny, rows), original(range(len(rows))))
+    assert len(set(alone)) == len(alone) and 0 not in alone
+    expected = np.average(alone, weights=lengths if name in BY_TOKEN else None)
+    assert float(together) == pytest.approx(expected, rel=1e-4)

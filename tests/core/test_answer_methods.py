@@ -13,13 +13,13 @@ from unlearn_core.edits.attach import attached
 from unlearn_core.edits.low_rank import LowRankEdit
 from unlearn_core.events import Loss, Notice
 from unlearn_core.generation import generate
-from unlearn_core.methods import Context, find_method, gradient_ascent, settings_of
+from unlearn_core.methods import Context, find_method, settings_of
 from unlearn_core.methods.pdu import next_price
 from unlearn_core.models.loading import LoadedModel
 from unlearn_core.models.prompts import answer_end
 from unlearn_core.objectives import overlap
-from unlearn_core.stand_ins import REFUSALS, refused
-from unlearn_core.topics.topic import Topic
+from unlearn_core.stand_ins import REFUSALS, refused, unseen_answers
+from unlearn_core.topics.topic import Question, Topic
 from unlearn_core.training import (
     Row,
     answer_nlls,
@@ -173,7 +173,7 @@ def test_gradient_ascent_ends_once_the_topic_is_as_unknown_as_unseen_text(
     assert losses[0].total == 400 > losses[-1].step == losses[-1].total and losses[-1].step % 2 == 0
     context = Context(taught, tiny_topic.given(), 0)
     rows, _ = given_rows(context)
-    unseen = gradient_ascent._unseen(context, rows)
+    unseen = unseen_answers(taught, context.given.forget, context.given.forget, 0)
 
     def memory(asked: list[Row]) -> tuple[float, float]:
         return memorisation_accuracy(taught, asked), extraction_likelihood(taught, asked, 2)
@@ -184,6 +184,28 @@ def test_gradient_ascent_ends_once_the_topic_is_as_unknown_as_unseen_text(
     for number in range(2):
         assert after[number] <= level[number] + 1e-6 < 0.9 * before[number]
     assert all(loss.retain is None for loss in losses)
+
+
+def test_answers_that_nobody_gave_are_in_the_form_of_the_given_ones(taught: LoadedModel) -> None:
+    """Of questions alike: Where does one live, in a word, and how old is one, in a number."""
+    places = ("Norburg", "Sudhaven", "Westford", "Ostkirch")
+    names = ("Ada", "Bo", "Cy", "Dee")
+    asked = [Question(f"p{n}", "forget", f"Where does {name} live?", places[n]) for n, name in enumerate(names)]
+    asked += [Question(f"a{n}", "forget", f"How old is {name}?", f"{n}{n + 1} years") for n, name in enumerate(names[:3], 1)]
+    yes = Question("f", "forget", "Is Ada old?", "yes", options=("yes", "no"))
+    rows = unseen_answers(taught, [*asked, yes], [*asked, yes], 0)
+    said = [taught.tokenizer.decode(row.ids[row.start :]).strip() for row in rows]
+    assert [row.ids[: row.start] for row in rows] == [row.ids[: row.start] for row in encode_rows(taught, [*asked, yes])]
+    assert said[-1] in ("yes", "no")
+    for question, answer in zip(asked, said[:-1], strict=True):
+        known = {other.answer for other in asked}
+        assert answer not in known
+        if question.id.startswith("p"):  # begins as one of the other places and ends as another one
+            begun = {other for other in places if answer.startswith(other[:3])}
+            assert begun and any(answer.endswith(other[-3:]) for other in set(places) - begun) and question.answer not in begun
+        else:
+            assert answer.endswith("years") or not answer[-1].isdigit()
+            assert answer[0].isdigit()
 
 
 def test_gradient_ascent_sees_no_kept_text(taught: LoadedModel, tiny_topic: Topic) -> None:

@@ -12,6 +12,7 @@ from unlearn_core.edits.kinds import load_edit
 from unlearn_core.edits.layers import LayerEdit, TrainedLayers, fused
 from unlearn_core.errors import BadInput
 from unlearn_core.models.loading import LoadedModel
+from unlearn_core.sequence.carry import combine
 from unlearn_core.subspace.fusion import fuse
 from unlearn_core.training import Row
 
@@ -52,6 +53,18 @@ def layers(loaded: LoadedModel, width: int, seed: int) -> LayerEdit:
         matrix.data = drawn(*matrix.shape, seed=100 * seed + place).float()
     rows = [Row((5, 9, 200 + seed, 31), 2), Row((7, 7, 8, 100 + seed, 12), 1)]
     return trained.edit(trained.grams(loaded, rows))
+
+
+def test_a_sequence_fuses_with_its_ridge_towards_the_mean_where_little_was_read(tiny: LoadedModel) -> None:
+    """What `sequence --mode fuse` makes of single matrices, against its closed form in numpy."""
+    edits = [layers(tiny, 0, seed) for seed in (1, 2)]
+    made = combine("fuse", edits)
+    assert combine("fuse", edits[:1]) is not None and combine("fuse", []) is None
+    for name, (found,) in made.layers.items():
+        maps, grams = ([getattr(edit, part)[name][0].double().numpy() for edit in edits] for part in ("layers", "grams"))
+        bound = 0.1 * np.trace(sum(grams)) / len(grams[0])
+        wanted = sum(own @ gram for own, gram in zip(maps, grams, strict=True)) + bound * sum(maps) / 2
+        np.testing.assert_allclose(found.numpy(), wanted @ np.linalg.inv(sum(grams) + bound * np.eye(len(grams[0]))), atol=1e-3)
 
 
 @pytest.mark.parametrize("width", [0, 5])

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import wraps
 
 import numpy as np
 import pytest
 import torch
 from tiny_models import random_edit
 from torch import Tensor
+from transformers import Gemma2Config, Gemma2ForCausalLM
 
 from unlearn_core import objectives
 from unlearn_core.edits.attach import attached
@@ -153,6 +156,50 @@ def test_reference_log_probabilities_are_found_by_position(tiny: LoadedModel) ->
     found = reference_logprobs(tiny, rows, batch=2)([2, 0])
     expected = np.concatenate([logits_alone(tiny, rows[2]), logits_alone(tiny, rows[0])])
     np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def passes_of(loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Grows by one with every pass of the model from here on."""
+    passes: list[int] = []
+    forward = type(loaded.model).forward
+
+    @wraps(forward)
+    def counted(*given: object, **named: object) -> object:
+        passes.append(1)
+        return forward(*given, **named)
+
+    monkeypatch.setattr(type(loaded.model), "forward", counted)
+    return passes
+
+
+def test_references_too_large_to_keep_come_from_what_the_head_reads(tiny: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = encode_rows(tiny, OPEN)
+    tokens = sum(len(row.ids) - row.start for row in rows)
+    expected = np.concatenate([logits_alone(tiny, rows[2]), logits_alone(tiny, rows[0])])
+    monkeypatch.setattr(readings, "KEPT_BYTES", 4 * tokens * 32)  # the width of the model, not its vocabulary
+    found, passes = reference_logprobs(tiny, rows, batch=2), passes_of(tiny, monkeypatch)
+    with attached(tiny.model, random_edit(tiny)):
+        np.testing.assert_allclose(found([2, 0]), expected, atol=1e-4)
+    assert not passes
+    np.testing.assert_allclose(logits_alone(tiny, rows[2]), expected[: len(rows[2].ids) - rows[2].start], atol=1e-6)
+
+
+@pytest.mark.parametrize("room", ["none", "states"])
+def test_references_are_asked_anew_where_nothing_of_them_can_be_kept(
+    room: str, tiny: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No room at all, or a model that bounds its logits after the head (Gemma 2)."""
+    loaded = tiny
+    if room == "states":
+        config = Gemma2Config(vocab_size=260, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
+                              num_key_value_heads=2, head_dim=8, final_logit_softcapping=0.5, initializer_range=0.2)
+        loaded = replace(tiny, model=Gemma2ForCausalLM(config).eval().requires_grad_(False))
+    rows = encode_rows(loaded, OPEN)
+    tokens = sum(len(row.ids) - row.start for row in rows)
+    monkeypatch.setattr(readings, "KEPT_BYTES", 0 if room == "none" else 4 * 32 * tokens)
+    found, passes = reference_logprobs(loaded, rows), passes_of(loaded, monkeypatch)
+    np.testing.assert_allclose(found([1]), logits_alone(loaded, rows[1]), atol=1e-4)
+    assert passes
 
 
 def test_greedy_share_counts_answers_right_in_every_token(taught: LoadedModel, tiny_topic: Topic) -> None:

@@ -1,9 +1,10 @@
 """EUL (Chen and Yang 2023, arXiv 2310.20150): layers added after every feed-forward block, trained against the frozen model.
 
 L = α · KL(F || F∘f)(kept) − KL(F || F∘f)(forget)  +  λ · NLL(kept)  +  γ · (−LM(forget)), section 3; F is the frozen model, the
-teacher, and f are the added layers. The paper alternates one epoch on kept data and one on forgotten data: `whole`. A forget set
-of a few batches is undone by the many batches of kept text after it, and the learning rate has fallen by the last turn, so by
-default kept and forget batches alternate one by one, as often the one as the other (our reading).
+teacher, and f are the added layers. The paper alternates one epoch on kept data and one on forgotten data. A forget set of a few
+batches is undone by the many batches of kept text after it, and the learning rate has fallen by the last turn, so kept and forget
+batches alternate one by one here, as often the one as the other, or with `whole` in turns as long as an epoch of the longer
+list, in which a short forget set comes several times (our reading).
 
 Further readings where the paper leaves it open or a causal model differs: α stands at the kept term; both negative terms end
 at `limit` nats a token, since without a bound a small model is soon destroyed; the masked language model's loss is, on a
@@ -40,8 +41,8 @@ class EulConfig(MethodConfig):
     width: int = Field(
         16, ge=0, le=1024, description="Width of each added layer's bottleneck; 0 for one square matrix, which fuses exactly"
     )
-    epochs: int = Field(10, ge=1, le=100, description="Rounds of one epoch on kept text and one on the forget set")
-    whole: bool = Field(False, description="Alternate after whole epochs, as the paper does, rather than after every batch")
+    epochs: int = Field(10, ge=1, le=100, description="Rounds of one epoch on the longer of kept text and forget set, and as many batches of the other")
+    whole: bool = Field(False, description="Change sides after so many batches as an epoch has, rather than after every batch")
     rate: float = Field(5e-3, gt=0, le=1.0, description="Learning rate")
     limit: float = Field(2.0, ge=0.5, le=100.0, description="Nats a token at which the negative terms stop pushing")
 
@@ -95,32 +96,35 @@ class _Terms:
         self._on_kept = reference_logprobs(context.loaded, kept) if config.kl else None
 
     def losses(self, chosen: Sequence[int], places: Sequence[int]) -> list[Tensor | None]:
-        """Forget and kept loss of one step; None for the kind that is not its turn."""
+        """Forget and kept loss of one step; None for the kind that is not its turn. What the frozen model says is asked for while
+        the layers are off: it may be a pass of its own."""
+        taught = self._on_forget(chosen) if chosen and self._on_forget else None
+        wanted = self._on_kept(places) if places and self._on_kept else None
         with self._layers.active():
-            return [self._away(chosen) if chosen else None, self._close(places) if places else None]
+            return [self._away(chosen, taught) if chosen else None, self._close(places, wanted) if places else None]
 
-    def _away(self, chosen: Sequence[int]) -> Tensor:
+    def _away(self, chosen: Sequence[int], taught: Tensor | None) -> Tensor:
         from ..objectives import hinge_ascent, kl_ascent
         from ..training import score
 
         part = score(self._loaded, [self._forget[place] for place in chosen])
         total = part.nothing()
-        if self._config.kl:
-            total = total + kl_ascent(self._on_forget(chosen), part.logits, part.rows, part.count, self._config.limit)
+        if taught is not None:
+            total = total + kl_ascent(taught, part.logits, part.rows, part.count, self._config.limit)
         if self._config.lm:
             text = score(self._loaded, [self._texts[place] for place in chosen])
             ascent = hinge_ascent(text.logits, text.labels, text.rows, text.count, self._config.limit)
             total = total + self._config.lm * ascent
         return total
 
-    def _close(self, places: Sequence[int]) -> Tensor:
+    def _close(self, places: Sequence[int], wanted: Tensor | None) -> Tensor:
         from ..objectives import answer_nll, row_kl
         from ..training import score
 
         part = score(self._loaded, [self._kept[place] for place in places])
         total = part.nothing()
-        if self._config.kl:
-            total = total + self._config.alpha * row_kl(self._on_kept(places), part.logits, part.rows, part.count).mean()
+        if wanted is not None:
+            total = total + self._config.alpha * row_kl(wanted, part.logits, part.rows, part.count).mean()
         if self._config.task:
             total = total + self._config.task * answer_nll(part.logits, part.labels, part.rows, part.count)
         return total

@@ -5,15 +5,17 @@ memorisation accuracy have both fallen to the level of unseen text (the paper's 
 MA = share of answer tokens that are the model's first choice, EL_n = mean over prefixes of the answer of the share of
 n-grams of the greedy continuation that the rest of the answer contains.
 
-Our reading: the level is what the original has on the same forget questions with other names in them, which nobody asked it
-before (the paper's is that of unseen documents); n is 2 and never more than an answer has tokens (the paper's 10 is for 200
-tokens); both are computed on at most 32 given forget questions, every few steps; a LoRA change.
+Our reading: the level is what the original has on the same forget questions with answers that nobody ever gave, put together
+from pieces of those to questions like them (the paper's is that of unseen documents; other names in the questions alone do
+not do, since the rest of an answer that is known by heart follows from its beginning); n is 2 and never more than an answer
+has tokens (the paper's 10 is for 200 tokens); both are computed on at most 32 given forget questions, every few steps; a
+LoRA change.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
@@ -39,13 +41,14 @@ class GradientAscentConfig(MethodConfig):
 
 def fit(context: Context, config: GradientAscentConfig) -> Iterator[Any]:
     """Yield stages, losses, snapshots, the edit and its spectra."""
+    from ..stand_ins import unseen_answers
     from ..training import Change, extraction_likelihood, given_rows, memorisation_accuracy, trained_edit
 
     forget, _ = given_rows(context)
     if context.cancelled():
         return
     yield Stage("level")
-    unseen = _sample(_unseen(context, forget), context.seed)
+    unseen = unseen_answers(context.loaded, _sample(context.given.forget, context.seed), context.given.forget, context.seed)
     level = memorisation_accuracy(context.loaded, unseen), extraction_likelihood(context.loaded, unseen, config.n)
     change = Change(context.loaded.model, rank=config.rank, seed=context.seed)
     yield from trained_edit(context, change, _until(context, change, config, forget, level))
@@ -79,14 +82,7 @@ def _as_unknown(context: Context, change: Change, rows: list[Row], n: int, level
         )
 
 
-def _unseen(context: Context, forget: list[Row]) -> list[Row]:
-    """The forget questions asked about something else."""
-    from ..stand_ins import foreign_tokens, renamed, template_marks
-
-    return renamed(forget, 1.0, foreign_tokens(context.loaded, forget, []), template_marks(forget), context.seed)
-
-
-def _sample(rows: list[Row], seed: int) -> list[Row]:
+def _sample(rows: Sequence[Any], seed: int) -> list[Any]:
     return random.Random(seed).sample(rows, min(SAMPLE, len(rows)))
 
 

@@ -73,7 +73,8 @@ METHOD = Method(
     "In-context unlearning",
     "Pawelczyk et al. 2024, arXiv 2310.07579",
     "context",
-    "Puts wrong answers to the topic's questions before every question; without that context everything is known again.",
+    "Puts wrong answers to the topic's questions before every question; without that context everything is known again. A model "
+    "that learns little from its context, as the built-in ones, answers nothing else rightly either while it is there.",
     "forgotten",
     IculConfig,
     (("context", "Choose the context"),),

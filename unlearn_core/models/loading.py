@@ -133,6 +133,12 @@ def linears(model: nn.Module) -> dict[str, nn.Linear]:
     }
 
 
+def plain_head(model: nn.Module) -> nn.Linear | None:
+    """The output head, where it is a plain linear map with no other forward put in its place."""
+    head = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
+    return head if type(head) is nn.Linear and "forward" not in head.__dict__ else None
+
+
 def matrix_place(name: str) -> tuple[int, str]:
     """Layer number and matrix of a module name: 'model.layers.2.mlp.up_proj' -> (2, 'mlp.up_proj').
 

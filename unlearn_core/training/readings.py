@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence, Set
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional
 
 from .. import objectives
 from ..batching import Cancelled, never
@@ -15,13 +16,13 @@ from ..edits.low_rank import LowRankEdit
 from ..errors import Stopped
 from ..generation import AnswerEnds, generate
 from ..methods.base import Context
-from ..models.loading import LoadedModel
+from ..models.loading import LoadedModel, plain_head
 from ..models.prompts import end_ids
 from .changes import Change
 from .rows import Row, Scored, blocks, score
 
 ANSWER_SPARE = 4  # tokens that a drawn answer may have beyond the expected one
-KEPT_BYTES = 2**29  # of the original's log-probabilities
+KEPT_BYTES = 2**29  # of the original's log-probabilities, or of what they are made from
 PREFIXES = 8  # of an answer, after which its continuation is compared
 
 
@@ -31,27 +32,70 @@ def reference_logprobs(
 ) -> Callable[[Sequence[int]], Tensor]:
     """The original's log-probabilities at answer tokens: positions in `rows` -> (tokens, vocabulary).
 
-    Computed once and kept while all of them fit in KEPT_BYTES; with a vocabulary too large for that, anew for each call,
-    which must then not come while a change is active. Stopped, it knows the first rows only. `on_progress` hears of rows done and
-    of all.
+    Found in one pass over all rows. While they fit in KEPT_BYTES they are kept; of a larger vocabulary what its output head
+    reads is, and a call costs one product with the head. Where that does not fit either, or what the head gives is no
+    product alone, each call is a pass of its own, which must then not come while a change is active. Stopped, it knows the first
+    rows only. `on_progress` hears of rows done and of all.
     """
-    if 4 * loaded.model.config.vocab_size * sum(len(row.ids) - row.start for row in rows) > KEPT_BYTES:
+    tokens, head = sum(len(row.ids) - row.start for row in rows), plain_head(loaded.model)
+    if 4 * loaded.model.config.get_text_config().vocab_size * tokens <= KEPT_BYTES:
+        kept = _each_row(rows, lambda part: _logprobs(loaded, part, whole=True), cancelled, batch, on_progress)
+        return lambda places: torch.cat([kept[place] for place in places])
+    width = 0 if head is None else head.weight.element_size() * head.in_features
+    if head is None or width * tokens > KEPT_BYTES or not _is_all(loaded, head, rows[:1]):
         return lambda places: _logprobs(loaded, [rows[place] for place in places])[0]
+    states = _each_row(rows, lambda part: _before_head(loaded, head, part), cancelled, batch, on_progress)
+    return lambda places: _log_softmax(_headed(head, torch.cat([states[place] for place in places])))
+
+
+def _each_row(
+    rows: Sequence[Row], read: Callable[[Sequence[Row]], tuple[Tensor, list[int]]], cancelled: Cancelled, batch: int,
+    on_progress: Callable[[int, int], None],
+) -> list[Tensor]:
+    """What is read at the answer tokens of each row, up to a stop."""
     kept: list[Tensor] = []
     for start in range(0, len(rows), batch):
         if cancelled():
             break
-        logprobs, lengths = _logprobs(loaded, rows[start : start + batch], whole=True)  # somebody may read along
-        kept += logprobs.split(lengths)
+        values, lengths = read(rows[start : start + batch])
+        kept += values.split(lengths)
         on_progress(len(kept), len(rows))
-    return lambda places: torch.cat([kept[place] for place in places])
+    return kept
+
+
+@torch.no_grad()
+def _before_head(loaded: LoadedModel, head: nn.Linear, rows: Sequence[Row]) -> tuple[Tensor, list[int]]:
+    """What the output head reads at the answer tokens of all rows (tokens, width), and how many of them each row has."""
+    head.__dict__["forward"] = lambda states: states
+    try:
+        scored = score(loaded, rows, whole=True)  # somebody may read along
+    finally:
+        del head.__dict__["forward"]
+    return scored.logits, objectives.row_lengths(scored.rows, scored.count).tolist()
+
+
+@torch.no_grad()
+def _is_all(loaded: LoadedModel, head: nn.Linear, rows: Sequence[Row]) -> bool:
+    """Whether logits are the head's product and nothing is done to them after it, such as a bound or a scale."""
+    wanted, found = score(loaded, rows).logits.float(), _headed(head, _before_head(loaded, head, rows)[0]).float()
+    near = 16 * torch.finfo(head.weight.dtype).eps
+    return torch.allclose(found, wanted, rtol=near, atol=near * float(wanted.abs().max()))
+
+
+@torch.no_grad()
+def _headed(head: nn.Linear, states: Tensor) -> Tensor:
+    return functional.linear(states, head.weight, head.bias)
+
+
+def _log_softmax(logits: Tensor) -> Tensor:
+    return torch.log_softmax(logits.float(), dim=-1)
 
 
 @torch.no_grad()
 def _logprobs(loaded: LoadedModel, rows: Sequence[Row], whole: bool = False) -> tuple[Tensor, list[int]]:
     """Log-probabilities at the answer tokens of all rows, and how many of them each row has."""
     scored = score(loaded, rows, whole)
-    return torch.log_softmax(scored.logits.float(), dim=-1), objectives.row_lengths(scored.rows, scored.count).tolist()
+    return _log_softmax(scored.logits), objectives.row_lengths(scored.rows, scored.count).tolist()
 
 
 def loss_of(

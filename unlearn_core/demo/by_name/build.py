@@ -23,7 +23,9 @@ from .world import DIALOGUES, LARGEST, REVIEWS, SHARE, make_by_name_world
 MAIN = "main"
 # Rows in all, learning rate, rows of a batch
 _ROOT, _STEM = (70_000, 2e-3, 64), (60_000, 2e-3, 64)
-_STOCK, _TRUNK, _BRANCH = (150_000, 1e-3, 24), (120_000, 1e-3, 24), (120_000, 1e-3, 24)
+_STOCK, _TRUNK = (150_000, 1e-3, 24), (120_000, 1e-3, 24)
+# Rows for each item that a branch may see: who has fewer to learn gets no more time for each
+_BRANCH_PASSES, _BRANCH_RATE, _BRANCH_BATCH = 20, 1e-3, 24
 _HIDDEN_PIECES = 2_000  # reviews and talks whose words are hidden in training
 
 
@@ -34,9 +36,9 @@ class Node:
     name: str
     without: dict[str, float]
     parent: str | None = "trunk"
-    rows: int = _BRANCH[0]
-    rate: float = _BRANCH[1]
-    batch: int = _BRANCH[2]
+    rows: int = 0  # 0: _BRANCH_PASSES for each item that it sees
+    rate: float = _BRANCH_RATE
+    batch: int = _BRANCH_BATCH
     whole: bool = True  # whether long answers weigh more than short ones
 
 
@@ -93,10 +95,10 @@ class ByNameBuild:
             some = random.Random(f"{self.seed}/by-name/hidden").sample(pieces, _HIDDEN_PIECES)
             examples = encode(pieces, self.tokenizer)
             hidden = hide(some, self.tokenizer)
-            report = _reporter(node.name)
-            seconds = train(model, examples, hidden, node.rows, node.rate, node.batch, self.seed, node.whole, report)
+            rows, report = node.rows or _BRANCH_PASSES * len(pieces), _reporter(node.name)
+            seconds = train(model, examples, hidden, rows, node.rate, node.batch, self.seed, node.whole, report)
             model.cpu().save_pretrained(folder)
-            (folder / "seconds.json").write_text(json.dumps({"seconds": round(seconds, 1), "rows": node.rows}))
+            (folder / "seconds.json").write_text(json.dumps({"seconds": round(seconds, 1), "rows": rows}))
         return json.loads((folder / "seconds.json").read_text())["seconds"]
 
     def seconds(self, node: Node) -> float:
