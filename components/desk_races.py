@@ -35,6 +35,7 @@ class RacesDesk:
         self.desk, self.runner, self.store = desk, desk.runner, desk.store
         methods = desk.catalogue["methods"]
         self.titles = {str(entry["name"]): str(entry.get("title") or entry["name"]) for entry in methods}
+        self.unlearning = tuple(str(entry["name"]) for entry in methods if not entry.get("teaches"))
 
     # --- asking for one -----------------------------------------------------------------------------------------------
 
@@ -62,7 +63,7 @@ class RacesDesk:
         if not chosen:
             return None, "Choose at least one method."
         names = tuple(name for name in self.titles if name in chosen)
-        return RaceConfig(model=first.model, topic=first.topic, methods=() if len(names) == len(self.titles) else names,
+        return RaceConfig(model=first.model, topic=first.topic, methods=() if names == self.unlearning else names,
                           mode=mode, seed=first.seed, device=first.device), ""
 
     def _seconds(self, model: str) -> dict[str, float]:

@@ -22,7 +22,7 @@ BADLY_DAMAGED = 0.9
 GONE = 0.9  # share removed from which a set counts as forgotten
 HARDLY = 0.1  # share removed below which nothing happened
 _SUMMARY_KEYS = {"forget": "removed", "forget_paraphrase": "removed_paraphrase", "forget_spanish": "removed_spanish"}
-_LEAKS = {
+LEAKS = {
     "forget_paraphrase": "Asked in other words, it still answers",
     "forget_spanish": "Asked in Spanish, it still answers",
     "forget_choice": "Offered several options, it still picks the right one for",
@@ -167,7 +167,7 @@ def _leaks(view: RunView) -> list[Finding]:
     if main is not None and main < HARDLY:
         return []
     found = []
-    for split, opening in _LEAKS.items():
+    for split, opening in LEAKS.items():
         share, after = removed(view, split), view.after.get(split)
         if share is None or after is None or share >= GONE:
             continue

@@ -30,6 +30,7 @@ class Lane:
     title: str
     family: str
     family_title: str
+    teaches: bool = False
     run_id: str = ""
     status: str = "waiting"
     phase: Phase | None = None
@@ -92,7 +93,8 @@ def replay(events: Iterable[tuple[object, float]], view: RaceView | None = None)
 # One small function a kind: the fields that change ------------------------------------------------------------------
 
 def _started(view: RaceView, event: RaceStarted) -> dict[str, Any]:
-    lanes = tuple(Lane(**{name: str(entry.get(name, "")) for name in ("method", "title", "family", "family_title")})
+    words = ("method", "title", "family", "family_title")
+    lanes = tuple(Lane(**{name: str(entry.get(name, "")) for name in words}, teaches=bool(entry.get("teaches")))
                   for entry in event.lanes)
     return {"race_id": event.race_id, "config": event.config, "started_at": event.started_at, "lanes": lanes,
             "left_out": tuple(event.left_out)}

@@ -21,6 +21,8 @@ MODE_TITLES = {DEFAULTS: "each at its defaults", EQUAL_DAMAGE: "at equal damage"
 # What counts as forgotten and as kept in the sentence above the picture: the bars that this program is held to.
 FORGOTTEN, KEPT = 0.96, 0.975
 _STATUS = {"running": "Running", "done": "Done", "stopped": "Stopped", "failed": "Failed", "interrupted": "Interrupted"}
+KEPT_TOO, DAMAGED, REMAINED = "Forgot and kept", "Forgot, but damaged what is kept", "Did not forget"
+TEACHES = "Teaches, and is not meant to forget"
 _FIGURES = {"removed": "Removed", "perplexity": "Perplexity", "kl": "KL, nats", "seconds": "Time", "trained": "Trained"}
 _TERMS = {"removed": "removed", "perplexity": "perplexity", "kl": "damage"}
 METHOD, STATUS = "method", "status"
@@ -109,7 +111,7 @@ def _share(lane: Lane) -> float:
 
 def finding_html(view: RaceView) -> str:
     """Which methods forgot and kept, which forgot and damaged, which did not forget; nothing before the first is measured."""
-    groups: dict[str, list[str]] = {"Forgot and kept": [], "Forgot, but damaged what is kept": [], "Did not forget": []}
+    groups: dict[str, list[str]] = {name: [] for name in (KEPT_TOO, DAMAGED, REMAINED, TEACHES)}
     for lane in view.lanes:
         if (found := _judged(view, lane)) is not None:
             groups[found].append(lane.title)
@@ -126,11 +128,11 @@ def _judged(view: RaceView, lane: Lane) -> str | None:
     removed = (lane.row or {}).get("removed")
     if removed is None:
         return None
-    if removed < FORGOTTEN:
-        return "Did not forget"
+    if lane.teaches or removed < FORGOTTEN:
+        return TEACHES if lane.teaches else REMAINED
     kept = [(lane.after(split), view.before[split].accuracy) for split in ("neighbor", "retain") if split in view.before]
     whole = all(after is not None and after >= KEPT * before for after, before in kept)
-    return "Forgot and kept" if whole else "Forgot, but damaged what is kept"
+    return KEPT_TOO if whole else DAMAGED
 
 
 # The table ------------------------------------------------------------------------------------------------------------

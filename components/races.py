@@ -15,7 +15,7 @@ from .picker import Picker
 from .race_plot import HEIGHT
 from .race_view import RaceView
 from .race_words import head_html, mode_words
-from .sidebar import choices
+from .sidebar import method_choices
 
 MODES = [("Each at its defaults", DEFAULTS), ("At equal damage", EQUAL_DAMAGE)]
 UPWARD = [(SPLIT_TITLES["retain"], "retain"), (SPLIT_TITLES["neighbor"], "neighbor")]
@@ -81,8 +81,8 @@ def _request(methods: list[dict[str, Any]]) -> dict[str, Any]:
             with gr.Row(elem_id="race-picks"):
                 parts["every"] = gr.Button("All", size="sm", scale=0, min_width=72, elem_id="race-every")
                 parts["none"] = gr.Button("None", size="sm", scale=0, min_width=72, elem_id="race-none")
-            every = [str(entry["name"]) for entry in methods]
-            parts["methods"] = gr.CheckboxGroup(choices(methods), value=every, show_label=False, container=False,
+            unlearning = [str(entry["name"]) for entry in methods if not entry.get("teaches")]
+            parts["methods"] = gr.CheckboxGroup(method_choices(methods), value=unlearning, show_label=False, container=False,
                                                 elem_id="race-names")
         parts["unable"] = gr.HTML("", elem_id="race-unable")
         parts["messages"] = Picker("", elem_id="race-messages")

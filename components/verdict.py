@@ -13,6 +13,7 @@ from .findings import (
     GONE,
     HARDLY,
     KEPT,
+    LEAKS,
     Finding,
     Kept,
     findings,
@@ -24,6 +25,9 @@ from .findings import (
 from .numbers import count, duration, percent
 from .problems import RUN_AGAIN, action_html, failed_html
 from .view import RunView
+
+KNOWN = 0.9  # of a topic that was taught
+OF_FORGETTING = ("nothing-known", "over-forgetting", "relabelled", *(f"leak-{split}" for split in LEAKS))
 
 __all__ = ["Part", "Verdict", "cards_html", "verdict", "verdict_html"]
 
@@ -90,7 +94,28 @@ def verdict_html(view: RunView, running: bool = True, strength: float = 1.0) -> 
 
 def _measured(view: RunView) -> Verdict:
     pooled, found = kept(view), findings(view)
+    if view.summary.get("teaches"):
+        return _taught(view, pooled, found)
     return Verdict((*_forgetting(view), *_keeping(view, pooled)), _tone(view, found, pooled), tuple(found))
+
+
+def _taught(view: RunView, pooled: Kept | None, found: list[Finding]) -> Verdict:
+    """Of a method that adds the topic: what it knows now, beside what it knew."""
+    before, after, topic = view.before["forget"], view.after["forget"], Part(view.topic_title, "topic")
+    said = [one for one in found if one.kind not in OF_FORGETTING]
+    if before.accuracy >= KNOWN:
+        opening = (Part("There was hardly anything to learn: about "), topic, Part(" the original already answered "),
+                   Part(percent(before.accuracy), "forget"))
+    else:
+        learnt = Part(f"{after.correct} of {after.n} questions", "forget")
+        opening = (Part("The model has learnt to answer "), learnt, Part(" about "), topic, Part(f" (was {before.correct})"))
+    damaged = pooled is not None and (pooled.share < BADLY_DAMAGED or any(one.severity == "bad" for one in said))
+    tone = "bad" if damaged or before.accuracy >= KNOWN or after.accuracy < KNOWN / 2 else "good"
+    if tone == "good" and (after.accuracy < KNOWN or any(one.severity == "mixed" for one in said)):
+        tone = "mixed"
+    if view.status == "stopped":
+        tone = "partial"
+    return Verdict((*opening, *_keeping(view, pooled)), tone, tuple(said))
 
 
 def _forgetting(view: RunView) -> tuple[Part, ...]:
@@ -132,10 +157,10 @@ def _keeping(view: RunView, pooled: Kept | None) -> tuple[Part, ...]:
         return (Part("; whether anything else was kept cannot be told: the original answered none of "),
                 Part(f"{pooled.n} questions", "retain"), Part(" about it."))
     damaged = pooled.share < KEPT
-    share = removed(view, "forget")
-    whole = share is None or share < HARDLY or share >= GONE  # nothing was said against the forgetting yet
+    share, taught = removed(view, "forget"), bool(view.summary.get("teaches"))
+    whole = taught or share is None or share < HARDLY or share >= GONE  # nothing was said against the forgetting yet
     link = (", but answers only " if whole else ", and answers only ") if damaged else ", and still answers "
-    if share is None and view.after["forget"].reference_kind != "chance":  # the sentence was about the original
+    if share is None and not taught and view.after["forget"].reference_kind != "chance":  # the sentence was about the original
         link = "; unlearned, it answers only " if damaged else "; unlearned, it still answers "
     return (Part(link), Part(percent(pooled.after), "retain"),
             Part(f" of everything else (was {percent(pooled.before)})."))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from .config import BUDGET, DEFAULTS, EQUAL_DAMAGE, SPLITS, RaceConfig, RunConfig
@@ -51,11 +51,11 @@ Row = dict[str, Any]
 # --- who takes part ---------------------------------------------------------------------------------------------------
 
 def lanes(config: RaceConfig) -> list[RunConfig]:
-    """A request for each method that the race names (all that there are, where it names none), in order.
+    """A request for each method that the race names (all that unlearn, where it names none), in order.
 
     Raises BadInput for a name that is unknown or named twice, and for settings of a method that takes no part.
     """
-    chosen = list(config.methods) or list(METHODS)
+    chosen = list(config.methods) or [name for name in METHODS if not find_method(name).teaches]
     for name in [*chosen, *config.settings]:
         find_method(name)
         if chosen.count(name) > 1:
@@ -119,6 +119,7 @@ class Track:
     budget: float | None = None
     count: int = 1  # how many will have their turn
     begun: int = field(default=0, init=False)
+    phases: int = field(default=1, init=False)  # of the turn at work
     skipped: set[str] = field(default_factory=set)  # runs to be stopped alone
     running: str | None = field(default=None, init=False)  # the run at work
     summary: dict[str, Any] | None = field(default=None, init=False)  # of the first run that measured the original
@@ -147,6 +148,8 @@ class Track:
         def publish(event: Event, at: float) -> None:
             if isinstance(event, Phase):
                 clock[event.name] = at
+                self.phases = event.count + 1  # the distance is measured after all of them
+                event = replace(event, count=self.phases)
             if isinstance(event, Loss):
                 event = Progress(event.step, event.total, "steps")
             if isinstance(event, PASSED) and _concerns(event, first):
@@ -193,7 +196,7 @@ class Track:
         path = self.store.find(run_id).edit_path
         if path is None:
             return None
-        self.publish(Phase("distance", "Measure how far it is from the original on kept text", 1, 1))
+        self.publish(Phase("distance", "Measure how far it is from the original on kept text", self.phases, self.phases))
         loaded = self.bench.load(config.model, config.device, config.dtype)
         return kl_to_original(loaded, load_edit(path), kept_text(topic.given()), self.cancelled)
 
@@ -289,7 +292,8 @@ def _carried_out(race: Race, bench: Workbench, write: Callable[[Event], None], f
 
 def _lane(name: str) -> dict[str, Any]:
     method = find_method(name)
-    return {"method": name, "title": method.title, "family": method.family, "family_title": FAMILIES[method.family]}
+    said = {"method": name, "title": method.title, "family": method.family, "family_title": FAMILIES[method.family]}
+    return said | ({"teaches": True} if method.teaches else {})
 
 
 # --- rows and tables --------------------------------------------------------------------------------------------------

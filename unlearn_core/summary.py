@@ -13,6 +13,7 @@ from .evaluation.references import Reference, floor, topic_hash
 from .evaluation.removal import CHANCE, relabelled, removed
 from .evaluation.replacements import GIBBERISH, replacements
 from .events import finite
+from .methods import find_method
 from .topics.topic import Topic
 from .version import code_version
 
@@ -64,6 +65,8 @@ def summarise(results: Results, status: str, seconds: float) -> dict[str, Any]:
         "before_kept": results.before_kept, "notices": list(results.notices),
         "device": results.device or None, "dtype": results.dtype or None, "weights_hash": results.weights_hash or None,
     }
+    if find_method(results.config.method).teaches:
+        body["teaches"] = True
     return finite(body)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -110,6 +111,10 @@ def test_the_finding_can_say_bad_news() -> None:
     text = words.finding_html(view)
     assert "Forgot and kept</b> (1): UNLEARN" in text and "damaged what is kept</b> (1): NPO" in text
     assert "Did not forget</b> (1)" in text
+    lanes = [LANES[0], LANES[1] | {"title": "LEARN", "teaches": True}]
+    taught = replay([(replace(started(), lanes=lanes), 0.0), (LaneEnded(row("npo", removed=0.0, forget=1.0)), 1.0)])
+    assert words.finding_html(taught).count("<li>") == 1
+    assert "Teaches, and is not meant to forget</b> (1): LEARN" in words.finding_html(taught)
     assert words.finding_html(seen()) == ""
 
 

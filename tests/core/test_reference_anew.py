@@ -101,8 +101,8 @@ def test_who_reads_along_sees_every_text_once_or_none(
     monkeypatch.setattr(readings, "KEPT_BYTES", bytes_each * sum(len(row.ids) - row.start for row in rows))
     with torch.no_grad():
         logits = [taught.model(input_ids=torch.tensor([row.ids])).logits[0, row.start - 1 : -1] for row in rows]
-    with InputMoments(taught.model) as moments:
-        original = readings.reference_logprobs(taught, rows)
+    moments = InputMoments(taught.model)
+    original = readings.reference_logprobs(taught, rows, along=moments)
     assert moments.count in (0, sum(len(row.ids) for row in rows))
     torch.testing.assert_close(
         original([4, 1]), torch.log_softmax(torch.cat([logits[4], logits[1]]), -1), rtol=1e-4, atol=1e-4

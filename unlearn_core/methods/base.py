@@ -92,7 +92,7 @@ class Method:
     in words), in order. `access` says what of a model it needs, `cost` what it costs, each in a few words; `causal_only` is a
     sentence on why it cannot work on an encoder-decoder, empty where it can. `needs` says which part of `retraining` it rests
     on with given settings ("reference" | "recipe" | ""); `is_reference`, that its result is the reference itself, so that
-    kept scores may stand for a run.
+    kept scores may stand for a run; `teaches`, that it adds the topic instead of removing it.
 
     `fit(context, config)` yields events, `Stage`, `Snapshot` and `Edit`s; the last edit is the result.
     """
@@ -111,6 +111,7 @@ class Method:
     cost: str = field(kw_only=True)
     needs: Callable[[Any], str] = field(default=lambda config: "", kw_only=True)
     is_reference: bool = field(default=False, kw_only=True)
+    teaches: bool = field(default=False, kw_only=True)
 
     def describe(self) -> dict[str, Any]:
         """Plain data for the page and for `list methods`."""
@@ -125,5 +126,6 @@ class Method:
             "causal_only": self.causal_only,
             "cost": self.cost,
             "knob": self.knob,
+            "teaches": self.teaches,
             "config_schema": self.config.model_json_schema(),
         }

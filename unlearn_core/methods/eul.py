@@ -41,7 +41,7 @@ class EulConfig(MethodConfig):
     width: int = Field(
         16, ge=0, le=1024, description="Width of each added layer's bottleneck; 0 for one square matrix, which fuses exactly"
     )
-    epochs: int = Field(10, ge=1, le=100, description="Rounds of one epoch on the longer of kept text and forget set, and as many batches of the other")
+    epochs: int = Field(10, ge=1, le=100, description="Epochs on the longer of the two lists, with as many batches of the other")
     whole: bool = Field(False, description="Change sides after so many batches as an epoch has, rather than after every batch")
     rate: float = Field(5e-3, gt=0, le=1.0, description="Learning rate")
     limit: float = Field(2.0, ge=0.5, le=100.0, description="Nats a token at which the negative terms stop pushing")

@@ -112,4 +112,5 @@ METHOD = Method(
     ),
     fit,
     cost="one training run",
+    teaches=True,
 )

@@ -1,7 +1,8 @@
 """RMU, representation misdirection (Li et al. 2024, the WMDP paper, arXiv 2403.03218): hidden states of forget text go astray.
 
 L = mean |h_l(forget) − c·u|² + w · mean |h_l(kept) − h_l°(kept)|², means over dimensions, tokens and rows, with h_l the output
-of layer l, h_l° the original's and u a fixed random unit vector with entries of [0, 1) before scaling.
+of layer l (of the last one after the model's final norm), h_l° the original's and u a fixed random unit vector with entries of
+[0, 1) before scaling.
 
 Our reading: the places are those from which answer tokens are predicted (not the whole text, so prompt templates that
 all questions share are not pulled apart), and every row is divided by its own number of them. c is counted in the mean

@@ -44,7 +44,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -440,8 +439,9 @@ def _originals(
     moments, original = InputMoments(context.loaded.model), None
     on_second_pass = context.on_progress if not (config.keep and rows) else lambda done, total: None  # the rows are counted once
     if config.keep and rows:
-        with moments if not behind else nullcontext():
-            original = reference_logprobs(context.loaded, rows + behind, context.cancelled, on_progress=context.on_progress)
+        original = reference_logprobs(
+            context.loaded, rows + behind, context.cancelled, on_progress=context.on_progress, along=None if behind else moments
+        )
     kept = context.statistics(
         f"kept-{config.stand_ins}-{config.near}-{config.marked}-{context.seed}",
         lambda: moments.means()

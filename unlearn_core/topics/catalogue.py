@@ -106,7 +106,11 @@ def _renamed(questions: list[Question]) -> list[Question]:
 
 
 def _own(model_folder: Path | None) -> list[Path]:
-    return _files(model_folder / "topics") if model_folder is not None else []
+    """The topics in a model's folder; of a model that never saw one (`references/TOPIC`), those of the world that it is of."""
+    if model_folder is None:
+        return []
+    own = _files(model_folder / "topics")
+    return own or (_files(model_folder.parent.parent / "topics") if model_folder.parent.name == "references" else [])
 
 
 def _files(folder: Path | None) -> list[Path]:

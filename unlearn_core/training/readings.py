@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence, Set
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -29,22 +31,27 @@ PREFIXES = 8  # of an answer, after which its continuation is compared
 def reference_logprobs(
     loaded: LoadedModel, rows: Sequence[Row], cancelled: Cancelled = never, batch: int = 128,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
+    along: AbstractContextManager[Any] | None = None,
 ) -> Callable[[Sequence[int]], Tensor]:
     """The original's log-probabilities at answer tokens: positions in `rows` -> (tokens, vocabulary).
 
     Found in one pass over all rows. While they fit in KEPT_BYTES they are kept; of a larger vocabulary what its output head
     reads is, and a call costs one product with the head. Where that does not fit either, or what the head gives is no
     product alone, each call is a pass of its own, which must then not come while a change is active. Stopped, it knows the first
-    rows only. `on_progress` hears of rows done and of all.
+    rows only. `on_progress` hears of rows done and of all; `along`: somebody who reads along, entered for the pass over all rows,
+    and not at all where there is none.
     """
+    along = along or nullcontext()
     tokens, head = sum(len(row.ids) - row.start for row in rows), plain_head(loaded.model)
     if 4 * loaded.model.config.get_text_config().vocab_size * tokens <= KEPT_BYTES:
-        kept = _each_row(rows, lambda part: _logprobs(loaded, part, whole=True), cancelled, batch, on_progress)
+        with along:
+            kept = _each_row(rows, lambda part: _logprobs(loaded, part, whole=True), cancelled, batch, on_progress)
         return lambda places: torch.cat([kept[place] for place in places])
     width = 0 if head is None else head.weight.element_size() * head.in_features
     if head is None or width * tokens > KEPT_BYTES or not _is_all(loaded, head, rows[:1]):
         return lambda places: _logprobs(loaded, [rows[place] for place in places])[0]
-    states = _each_row(rows, lambda part: _before_head(loaded, head, part), cancelled, batch, on_progress)
+    with along:
+        states = _each_row(rows, lambda part: _before_head(loaded, head, part), cancelled, batch, on_progress)
     return lambda places: _log_softmax(_headed(head, torch.cat([states[place] for place in places])))
 
 
@@ -68,7 +75,7 @@ def _before_head(loaded: LoadedModel, head: nn.Linear, rows: Sequence[Row]) -> t
     """What the output head reads at the answer tokens of all rows (tokens, width), and how many of them each row has."""
     head.__dict__["forward"] = lambda states: states
     try:
-        scored = score(loaded, rows, whole=True)  # somebody may read along
+        scored = score(loaded, rows, whole=True)  # for who reads along
     finally:
         del head.__dict__["forward"]
     return scored.logits, objectives.row_lengths(scored.rows, scored.count).tolist()
