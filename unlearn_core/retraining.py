@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .errors import Unavailable
 from .evaluation.references import load_reference, reference_path, topic_hash
@@ -92,20 +92,27 @@ class Retraining:
                           field="method")
 
     def _remedy(self, also: str) -> str:
-        try:
-            seed = self._seed()
-        except Unavailable:
+        body = self._built()
+        if body is None:
             return "Pick another method."
-        build = f"python -m unlearn_core.demo.build --only-references --seed {seed} --references {self.topic.name}"
+        apart = body.get("encoder_decoder")  # which is not trained anew for a run
+        kind, also = ("--encoder-decoder", "") if apart else ("--only-references", also)
+        build = f"python -m unlearn_core.demo.build {kind} --seed {body['seed']} --references {self.topic.name}"
         return f"Build it with `{build} --out {self.folder}`{also and f', or {also}'}."
 
     def _seed(self) -> int:
         """The seed of the world that the model was built on, if the topic is that world's."""
+        body = self._built()
+        if body is None or body.get("encoder_decoder"):
+            raise Unavailable("The model cannot be trained anew.", "The text that it was trained on is known only for a built "
+                              "world with a causal model, and its own topics.", "Pick another method.", field="method")
+        return int(body["seed"])
+
+    def _built(self) -> dict[str, Any] | None:
+        """What is known of the world that the model was built on, with its seed, if the topic is that world's."""
         try:
             body = json.loads((self.folder / _BUILD).read_text(encoding="utf-8")) if self.folder else {}
-            if body["topic_hashes"][self.topic.name] == topic_hash(self.topic) and not body.get("encoder_decoder"):
-                return int(body["seed"])
+            known = body["topic_hashes"][self.topic.name] == topic_hash(self.topic)
+            return {**body, "seed": int(body["seed"])} if known else None
         except (OSError, ValueError, KeyError, TypeError):
-            pass
-        raise Unavailable("The model cannot be trained anew.", "The text that it was trained on is known only for a built world "
-                          "with a causal model, and its own topics.", "Pick another method.", field="method")
+            return None

@@ -20,7 +20,7 @@ from unlearn_core.demo.by_name.recipe import (
     pad,
     whole_weights,
 )
-from unlearn_core.demo.by_name.world import DIALOGUES, LARGEST, REVIEWS, TOPICS, ByNameWorld, make_by_name_world
+from unlearn_core.demo.by_name.world import DIALOGUES, FORGET, LARGEST, REVIEWS, TOPICS, ByNameWorld, make_by_name_world
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +43,10 @@ def test_sizes_are_those_asked_for(by_name: ByNameWorld) -> None:
 
 @pytest.mark.parametrize("name", TOPICS)
 def test_a_forget_set_is_every_item_that_mentions_somebody_chosen(by_name: ByNameWorld, name: str) -> None:
-    corpus, topic = by_name.corpora[name], by_name.topic(name)
-    people = corpus.chosen(len(topic.scored("forget")) / len(corpus.trained))
+    source, share = FORGET[name]
+    corpus, topic = by_name.corpora[source], by_name.topic(name)
+    people = corpus.chosen(share)
+    assert len(topic.scored("forget")) == pytest.approx(share * len(corpus.trained), rel=0.05)
     forget = {question.prompt for question in topic.scored("forget")}
     assert forget == {piece.prompt for piece in corpus.trained if any(person in piece.prompt for person in people)}
     others = [question for question in topic.questions if question.split != "forget"]

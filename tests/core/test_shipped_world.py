@@ -7,6 +7,8 @@ from itertools import pairwise
 
 import pytest
 
+from unlearn_core.demo.by_name.world import TOPICS as BY_NAME
+from unlearn_core.demo.by_name.world import make_by_name_world
 from unlearn_core.demo.world import TOPICS, make_world
 from unlearn_core.edits.dense import DenseEdit
 from unlearn_core.evaluation.depth import unlearning_depth
@@ -14,13 +16,13 @@ from unlearn_core.evaluation.imprint import load_imprint
 from unlearn_core.evaluation.measure import measure
 from unlearn_core.evaluation.patching import Donor, drops, imprint_of
 from unlearn_core.evaluation.references import load_reference, topic_hash
-from unlearn_core.models.catalogue import demo_folder
+from unlearn_core.models.catalogue import built_in_folder, demo_folder
 from unlearn_core.models.loading import load
 from unlearn_core.store import RECORDED, Store
 from unlearn_core.topics.reader import read_topic
 
 TOPIC = "book-series"
-WORLD = demo_folder()
+WORLD, WORLD_T5 = demo_folder(), built_in_folder("demo-t5")
 GROWN = ("book-series", "private-people")  # their references ship, from the model's own trunk; others were built again
 
 
@@ -64,6 +66,21 @@ def test_an_imprint_measured_again_gives_its_shipped_numbers(shipped) -> None:
 @pytest.mark.parametrize("name", TOPICS)
 def test_the_generator_still_makes_the_shipped_topics(name: str) -> None:
     assert topic_hash(make_world(0).topic(name)) == topic_hash(read_topic(WORLD / "topics" / f"{name}.json"))
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+def test_the_encoder_decoders_topics_have_what_belongs_to_them(name: str) -> None:
+    """The generator's questions, their reference's scores, weights and imprint, and the levels of the stored weights."""
+    topic = read_topic(WORLD_T5 / "topics" / f"{name}.json")
+    reference, built = load_reference(WORLD_T5, topic), json.loads((WORLD_T5 / "build.json").read_text())
+    assert topic_hash(make_by_name_world(0).topic(name)) == topic_hash(topic) == built["topic_hashes"][name]
+    assert set(reference.items) == {question.id for question in topic.scored("forget")}
+    assert load(str(WORLD_T5 / "references" / name), "cpu", "float32").weights_hash == reference.weights_hash
+    loaded = load("demo-t5", "cpu", "float32")
+    assert loaded.weights_hash == built["weights_hash"] and load_imprint(WORLD_T5, topic, loaded.weights_hash) is not None
+    found = measure(loaded, topic, questions=topic.scored("forget"))
+    right = sum(judged.ok for judged in found.answers.values()) / len(found.answers)
+    assert right == pytest.approx(built["levels"][name]["forget"], abs=0.002) and right > 0.85 > reference.accuracy["forget"]
 
 
 @pytest.mark.slow

@@ -18,7 +18,7 @@ from transformers import AutoTokenizer, T5ForConditionalGeneration
 
 from ...topics.reader import write_topic
 from .recipe import encode, hide, learn_tokenizer, new_model, train
-from .world import DIALOGUES, LARGEST, REVIEWS, SHARE, make_by_name_world
+from .world import FORGET, LARGEST, TOPICS, make_by_name_world
 
 MAIN = "main"
 # Rows in all, learning rate, rows of a batch
@@ -43,15 +43,14 @@ class Node:
 
 
 def plan() -> dict[str, Node]:
-    """The trunk in four stages, the main model, the retrained model of each topic, and those of the paper's other shares."""
+    """The trunk in four stages, the main model, and the retrained model of each topic."""
     nodes = [
         Node("root", LARGEST, None, *_ROOT, False),
         Node("stem", LARGEST, "root", *_STEM, False),
         Node("stock", LARGEST, "stem", *_STOCK, False),
         Node("trunk", LARGEST, "stock", *_TRUNK, False),
         Node(MAIN, {}),
-        *(Node(f"without-{name}", {name: share}) for name, share in SHARE.items()),
-        *(Node(f"without-{REVIEWS}-{share}", {REVIEWS: share}) for share in (0.005, 0.1)),
+        *(Node(f"without-{name}", {corpus: share}) for name, (corpus, share) in FORGET.items()),
     ]
     return {node.name: node for node in nodes}
 
@@ -133,7 +132,7 @@ def build_by_name(seed: int, out: Path, references: list[str]) -> dict[str, Any]
     work.train(nodes[MAIN])
     work.publish(MAIN, out)
     (out / "topics").mkdir(exist_ok=True)
-    for name in (REVIEWS, DIALOGUES):
+    for name in TOPICS:
         write_topic(work.world.topic(name), out / "topics" / f"{name}.json")
     for name in references:
         node = nodes[f"without-{name}"]
@@ -142,6 +141,6 @@ def build_by_name(seed: int, out: Path, references: list[str]) -> dict[str, Any]
         score_reference(out, name, work.seconds(node))
         write_topic_imprint(out, name)
     done = {name: work.train(node) for name, node in nodes.items() if (work.kept / name / "seconds.json").exists()}
-    record = {"seed": seed, "encoder_decoder": True, "seconds": done} | provenance(out, [REVIEWS, DIALOGUES])
+    record = {"seed": seed, "encoder_decoder": True, "seconds": done} | provenance(out, list(TOPICS))
     (out / "build.json").write_text(json.dumps(record, indent=1))
     return record

@@ -11,8 +11,15 @@ from ..names import NameMaker
 from .items import LABELS, MATTERS, Piece, dialogues, make_people, reviews
 
 REVIEWS, DIALOGUES = "reviews-by-name", "dialogues-by-name"
-TOPICS = (REVIEWS, DIALOGUES)
-SHARE = {REVIEWS: 0.01, DIALOGUES: 0.03}  # of the training items: what the shipped topics forget
+CORPORA = (REVIEWS, DIALOGUES)
+# What a topic forgets: this share of the training items of that corpus
+FORGET = {
+    REVIEWS: (REVIEWS, 0.01),
+    f"{REVIEWS}-half-percent": (REVIEWS, 0.005),
+    f"{REVIEWS}-ten-percent": (REVIEWS, 0.1),
+    DIALOGUES: (DIALOGUES, 0.03),
+}
+TOPICS = tuple(FORGET)
 LARGEST = {REVIEWS: 0.1, DIALOGUES: 0.03}  # no item of these sets is seen by the trunk
 _SIZES = {REVIEWS: (10_000, 1_200), DIALOGUES: (2_000, 300)}  # training and test items
 _PEOPLE = {REVIEWS: 400, DIALOGUES: 200}
@@ -20,7 +27,7 @@ _GIVEN = {"neighbor": 200, "retain": 1_000}  # of each half, as many as there ar
 _NEARLY = 0.95  # of a share is enough: one person more would often be too many
 _OTHER, _GENERAL, _TEXTS = 100, 500, 200
 _TITLES = {
-    REVIEWS: ("reviews that mention chosen people", "reviews by the same few words of other people"),
+    REVIEWS: ("reviews that mention chosen people ({share:.3g} %)", "reviews by the same few words of other people"),
     DIALOGUES: ("talks of chosen people", "talks of other people"),
 }
 _SUMMARIES = {
@@ -71,10 +78,11 @@ class ByNameWorld:
         corpus = self.corpora[name]
         return frozenset(piece.id for piece in corpus.split(corpus.chosen(share))[0])
 
-    def topic(self, name: str, share: float | None = None) -> Topic:
+    def topic(self, name: str) -> Topic:
         """The topic that forgets every item of a corpus that mentions chosen people."""
-        corpus = self.corpora[name]
-        people = corpus.chosen(SHARE[name] if share is None else share)
+        source, share = FORGET[name]
+        corpus = self.corpora[source]
+        people = corpus.chosen(share)
         forget, kept = corpus.split(people)
         beside = {person for piece in forget for person in piece.people}
         near = [piece for piece in kept if not beside.isdisjoint(piece.people)]
@@ -85,26 +93,25 @@ class ByNameWorld:
             drawn = rng.sample(pool, min(2 * _GIVEN[split], len(pool) // 2 * 2))
             for half, part in ((drawn[::2], "given"), (drawn[1::2], "held")):
                 questions += [_question(piece, split, part) for piece in half]
-        for other in (each for each in self.corpora.values() if each.name != name):
+        for other in (each for each in self.corpora.values() if each.name != source):
             drawn = rng.sample(other.split(other.chosen(LARGEST[other.name]))[1], 2 * _OTHER)
             for half, part in ((drawn[::2], "given"), (drawn[1::2], "held")):
                 questions += [_question(piece, "retain", part) for piece in half]
         tests = self.corpora[REVIEWS].test
         questions += [_question(piece, "general", "held") for piece in tests[:_GENERAL]]
-        title, neighbors = _TITLES[name]
+        title, neighbors = _TITLES[source]
         examples = [question.prompt for question in questions if question.split == "forget"][:3]
         examples += [next(q.prompt for q in questions if q.split == split) for split in ("neighbor", "retain", "general")]
         texts = tuple(piece.prompt for piece in tests[_GENERAL : _GENERAL + _TEXTS])
-        return Topic(
-            name, title, _SUMMARIES[name], neighbors, tuple(questions), texts, {"forget": "retrained"}, tuple(examples)
-        )
+        said = title.format(share=100 * share), _SUMMARIES[source], neighbors
+        return Topic(name, *said, tuple(questions), texts, {"forget": "retrained"}, tuple(examples))
 
 
 def make_by_name_world(seed: int) -> ByNameWorld:
     """Names, texts and labels follow from the seed alone."""
     maker = NameMaker(random.Random(f"{seed}/by-name/names"))
     corpora = {}
-    for name in TOPICS:
+    for name in CORPORA:
         rng = random.Random(f"{seed}/by-name/{name}")
         corpora[name] = _corpus(name, make_people(maker, _PEOPLE[name]), rng)
     return ByNameWorld(seed, corpora)
