@@ -96,6 +96,7 @@ def check_kept(loss: Loss, weight: float, drift: float) -> None:
 SWITCHED: list[dict[str, Any]] = [
     {},
     {"width": 0},
+    {"temperature": 2.5},
     {"limit": 6.3},
     {"kl": False},
     {"task": 0.0},
@@ -107,21 +108,20 @@ SWITCHED: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("switched", SWITCHED, ids=repr)
 def test_eul_adds_up_the_terms_that_are_on(switched: dict[str, Any], tiny: LoadedModel, uneven: Topic) -> None:
-    settings = {"kl": True, "alpha": 3.0, "task": 0.7, "lm": 0.4, "limit": 60.0} | switched
-    kl, alpha, task, lm, limit = (settings[name] for name in ("kl", "alpha", "task", "lm", "limit"))
+    settings = {"kl": True, "alpha": 3.0, "task": 0.7, "lm": 0.4, "limit": 60.0, "temperature": 1.0} | switched
+    kl, alpha, task, lm, limit, heat = (settings[name] for name in ("kl", "alpha", "task", "lm", "limit", "temperature"))
     steps = steps_of(tiny, uneven, "eul", **settings, epochs=3, rate=0.05)
     forget, kept = rows_of(tiny, uneven)
     forget, close, near = without_ends(tiny, forget), [], []
     texts = [Row(row.ids, 1) for row in forget]  # all but the first token is to be predicted
-    before = logprobs(tiny, None, forget), logprobs(tiny, None, kept)
+    before = logprobs(tiny, None, forget, heat), logprobs(tiny, None, kept, heat)
     for loss, edit in steps:
         if loss.forget is None:
-            now = logprobs(tiny, edit, kept)
-            close.append(row_means(kls(before[1], now)).mean())
-            expected = (alpha * close[-1] if kl else 0.0) + task * row_means(nlls(now, kept)).mean()
+            close.append(row_means(kls(before[1], logprobs(tiny, edit, kept, heat))).mean())
+            expected = (alpha * close[-1] if kl else 0.0) + task * row_means(nlls(logprobs(tiny, edit, kept), kept)).mean()
             assert loss.retain == pytest.approx(expected, **CLOSE)
         else:
-            far = np.maximum(0, limit - row_means(kls(before[0], logprobs(tiny, edit, forget)))).mean()
+            far = np.maximum(0, limit - row_means(kls(before[0], logprobs(tiny, edit, forget, heat)))).mean()
             strange = np.maximum(0, limit - row_means(nlls(logprobs(tiny, edit, texts), texts)))
             near.append(np.count_nonzero(strange))
             assert loss.forget == pytest.approx((far if kl else 0.0) + lm * strange.mean(), **CLOSE)
