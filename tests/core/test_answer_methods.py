@@ -168,7 +168,7 @@ def test_long_answers_are_compared_after_few_evenly_spread_prefixes() -> None:
 def test_gradient_ascent_ends_once_the_topic_is_as_unknown_as_unseen_text(
     taught: LoadedModel, tiny_topic: Topic
 ) -> None:
-    items = run(taught, tiny_topic, "gradient-ascent", steps=400, every=2)
+    items = run(taught, tiny_topic, "gradient-ascent", steps=400, every=2, rate=3e-3)
     losses = [item for item in items if isinstance(item, Loss)]
     assert losses[0].total == 400 > losses[-1].step == losses[-1].total and losses[-1].step % 2 == 0
     context = Context(taught, tiny_topic.given(), 0)

@@ -11,7 +11,7 @@ at `limit` nats a token, since without a bound a small model is soon destroyed; 
 causal model, the next-token loss of the whole forget text, prompt included, and on an encoder-decoder that of one hidden word of
 the prompt after the paper's prefix; the KL is taken at answer tokens, of both models at `temperature` (the paper names none: the
 KL's gradient is the difference of the two, next to nothing while both are sure of what F knows by heart, and what moves is then
-the other terms alone; 2 mends that on the built-in encoder-decoder, benchmarks/TABLE2.md); the layer is y + W y, which can
+the other terms alone; 3 mends that on the built-in encoder-decoder, benchmarks/TABLE2.md); the layer is y + W y, which can
 be fused exactly, or a bottleneck with a ReLU. The paper's α of 0.8 and rate of 5e-5 are for a large T5; on the
 small built-in models that α loses what is kept (measured), so α is 5 here.
 """

@@ -32,8 +32,8 @@ SAMPLE = 32  # forget questions that are watched
 class GradientAscentConfig(MethodConfig):
     """Settings of gradient ascent."""
 
-    steps: int = Field(60, ge=1, le=5000, description="Training steps at most")
-    rate: float = Field(3e-3, gt=0, le=1.0, description="Learning rate")
+    steps: int = Field(200, ge=1, le=5000, description="Training steps at most")
+    rate: float = Field(1e-3, gt=0, le=1.0, description="Learning rate")
     rank: int = Field(8, ge=1, le=256, description="Rank of the change in every matrix")
     n: int = Field(2, ge=1, le=10, description="Tokens in a row that count as extracted")
     every: int = Field(2, ge=1, le=1000, description="Steps between two looks at whether enough is forgotten")
@@ -100,5 +100,5 @@ METHOD = Method(
         ("describe", "Compare the spectra"),
     ),
     fit,
-    cost="a very short training run on the topic alone",
+    cost="a short training run on the topic alone",
 )
