@@ -13,14 +13,14 @@ TORCH_INDEX ?=
 ARGS ?=
 SEED ?= 0
 WORLD ?= assets/demo_model
-# Tests side by side: as many as there are cores, four at most
-JOBS ?= auto
+# Tests side by side: none by default, since browsers and servers beside one another are slow enough to be taken for broken
+JOBS ?= 0
 
 run: $(VENV)/ready
 	@exec $(BIN)/python app.py $(ARGS)
 
 test: chromium $(VENV)/ready-dev
-	@exec $(BIN)/python -m pytest -n $(JOBS) --maxprocesses 4 --dist worksteal $(ARGS)
+	@exec $(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
 bench: chromium $(VENV)/ready-dev
 	@exec $(BIN)/python -m benchmarks $(ARGS)

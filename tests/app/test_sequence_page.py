@@ -59,7 +59,7 @@ def begin(page: Page) -> str:
 
 def columns(page: Page, *titles: str) -> None:
     """The open sequence's table has these steps."""
-    expect(page.locator("#sequences details[open] thead th.number")).to_have_text(list(titles))
+    expect(page.locator("#sequences details[open] thead th.number")).to_have_text(["Floor", *titles])
 
 
 def test_a_sequence_grows_request_by_request_and_one_is_undone_and_reload_shows_it(hats, visit):
