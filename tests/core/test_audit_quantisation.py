@@ -20,12 +20,12 @@ from unlearn_core.edits.attach import attached
 from unlearn_core.edits.decoding import DecodingEdit
 from unlearn_core.edits.dense import DenseEdit
 from unlearn_core.edits.edit import Edit
-from unlearn_core.edits.layers import LayerEdit, feed_forward_blocks
+from unlearn_core.edits.layers import LayerEdit
 from unlearn_core.edits.low_rank import LowRankEdit
 from unlearn_core.edits.prompt import PromptEdit
 from unlearn_core.edits.stack import stack
 from unlearn_core.errors import Stopped
-from unlearn_core.models.loading import LoadedModel, linears, weights_hash
+from unlearn_core.models.loading import LoadedModel, feed_forward_blocks, linears, weights_hash
 from unlearn_core.models.prompts import encode_answer, encode_prompt
 from unlearn_core.topics.topic import Topic
 

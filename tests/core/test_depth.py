@@ -15,7 +15,7 @@ from unlearn_core.edits.attach import attached
 from unlearn_core.edits.decoding import DecodingEdit
 from unlearn_core.edits.dense import DenseEdit
 from unlearn_core.edits.edit import Edit
-from unlearn_core.edits.layers import LayerEdit, feed_forward_blocks
+from unlearn_core.edits.layers import LayerEdit
 from unlearn_core.edits.prompt import PromptEdit
 from unlearn_core.errors import BadInput
 from unlearn_core.evaluation import patching
@@ -24,7 +24,7 @@ from unlearn_core.evaluation.examination import examine
 from unlearn_core.evaluation.imprint import Imprint, imprint_path, load_imprint, write_imprint
 from unlearn_core.evaluation.measure import measure
 from unlearn_core.evaluation.patching import Donor, drops, imprint_of
-from unlearn_core.models.loading import LoadedModel, decoder_blocks, load
+from unlearn_core.models.loading import LoadedModel, decoder_blocks, feed_forward_blocks, load
 from unlearn_core.models.prompts import encode_answer, encode_prompt
 from unlearn_core.retraining import Retraining
 from unlearn_core.scoring import answer_traces

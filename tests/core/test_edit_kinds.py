@@ -20,7 +20,7 @@ from unlearn_core.edits.decoding import DecodingEdit
 from unlearn_core.edits.dense import DenseEdit
 from unlearn_core.edits.edit import Edit
 from unlearn_core.edits.kinds import KINDS, load_edit
-from unlearn_core.edits.layers import LayerEdit, feed_forward_blocks
+from unlearn_core.edits.layers import LayerEdit
 from unlearn_core.edits.low_rank import LowRankEdit
 from unlearn_core.edits.prompt import PromptEdit
 from unlearn_core.edits.stack import StackedEdit, stack
@@ -28,7 +28,7 @@ from unlearn_core.errors import BadInput
 from unlearn_core.evaluation.examination import examine
 from unlearn_core.evaluation.measure import measure
 from unlearn_core.generation import generate, stream_pair
-from unlearn_core.models.loading import LoadedModel, weights_hash
+from unlearn_core.models.loading import LoadedModel, feed_forward_blocks, weights_hash
 from unlearn_core.models.prompts import encode_prompt
 from unlearn_core.scoring import answer_logprobs, token_scores
 from unlearn_core.topics.topic import Question

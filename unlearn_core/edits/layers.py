@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -15,20 +14,13 @@ from torch.nn import functional
 from ..activations import Asked
 from ..batching import by_length
 from ..errors import BadInput
-from ..models.loading import LoadedModel
+from ..models.loading import LoadedModel, feed_forward_blocks
 from ..models.passes import Masks, read_texts
 from ..subspace.fusion import fuse
 from .edit import Edit, Forward, Wrap, foreign, misfit
 
 KIND = "layers"
 Layer = tuple[Tensor, ...]  # (W (d, d),) or (down (k, d), up (d, k))
-# Llama, Qwen, Mistral, Gemma, GPT-2, Falcon; OPT has no module of its own for this; T5 and its kin
-_BLOCK = re.compile(r"(?:^|\.)\d+\.(mlp|feed_forward|ffn|block_sparse_moe)$|\.layer\.\d+\.DenseReluDense$")
-
-
-def feed_forward_blocks(model: nn.Module) -> dict[str, nn.Module]:
-    """The feed-forward block of every layer by module name, in the model's order; none where their names are unknown here."""
-    return {name: module for name, module in model.named_modules() if _BLOCK.search(name)}
 
 
 @dataclass(frozen=True, eq=False)

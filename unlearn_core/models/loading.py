@@ -31,6 +31,8 @@ _PLACE = re.compile(r"(?:^|\.)(\d+)\.(.+)$")
 _STACK = re.compile(r"(?:^|\.)(encoder|decoder)\.")
 _SUBLAYER = re.compile(r"^layer\.\d+\.")  # T5 numbers what is within a layer
 _BLOCK = re.compile(r"^(?:.*?\.)?\d+(?=\.)")
+# Llama, Qwen, Mistral, Gemma, GPT-2, Falcon; OPT has no module of its own for this; T5 and its kin
+_FEED_FORWARD = re.compile(r"(?:^|\.)\d+\.(mlp|feed_forward|ffn|block_sparse_moe)$|\.layer\.\d+\.DenseReluDense$")
 
 
 @dataclass
@@ -157,6 +159,11 @@ def decoder_blocks(model: nn.Module) -> list[nn.Module]:
     names = dict.fromkeys(_BLOCK.match(name)[0] for name in linears(model))
     apart = bool(getattr(model.config, "is_encoder_decoder", False))
     return [model.get_submodule(name) for name in names if not apart or _STACK.search(name)[1] == "decoder"]
+
+
+def feed_forward_blocks(model: nn.Module) -> dict[str, nn.Module]:
+    """The feed-forward block of every layer by module name, in the model's order; none where their names are unknown here."""
+    return {name: module for name, module in model.named_modules() if _FEED_FORWARD.search(name)}
 
 
 def weights_hash(model: nn.Module) -> str:

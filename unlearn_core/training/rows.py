@@ -13,6 +13,7 @@ from ..batching import like_lengths, pad_right
 from ..edits.edit import Turn
 from ..methods.base import Context
 from ..models.loading import LoadedModel
+from ..models.narrow import narrowed
 from ..models.passes import apart_logits
 from ..models.prompts import answer_end, encode_answer, encode_prompt, masked_words
 from ..topics.topic import Question
@@ -124,11 +125,14 @@ def _score_block(
     places = answers.any(dim=0).nonzero()[:, 0]
     fewer = loaded.few_logits(places)
     seen = ids.shape[1] if whole else max(1, ids.shape[1] - 1)
-    logits = loaded.model(input_ids=ids[:, :seen], attention_mask=mask[:, :seen], use_cache=False, **fewer).logits
-    logits = (logits if fewer else logits[:, places]).flatten(0, 1)
-    logits = logits.index_select(
-        0, answers[:, places].flatten().nonzero()[:, 0]
-    )  # its gradient is cheaper than a mask's
+    inputs = {"input_ids": ids[:, :seen], "attention_mask": mask[:, :seen], "use_cache": False, **fewer}
+    within = (answers[:, places] if fewer else answers).flatten().nonzero()[:, 0]
+    if whole:
+        logits = loaded.model(**inputs).logits[:, : answers.shape[1]].flatten(0, 1).index_select(0, within)
+    else:
+        with narrowed(loaded.model, answers.flatten().nonzero()[:, 0], within) as fewest:
+            logits = loaded.model(**inputs).logits.flatten(0, 1)
+        logits = logits if fewest else logits.index_select(0, within)  # its gradient is cheaper than a mask's
     row_of = torch.tensor(block, dtype=torch.long, device=loaded.device)[:, None].expand_as(answers)[answers]
     return logits, ids[:, 1:][answers], row_of
 
