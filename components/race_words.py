@@ -24,7 +24,7 @@ _STATUS = {"running": "Running", "done": "Done", "stopped": "Stopped", "failed":
 KEPT_TOO, DAMAGED, REMAINED = "Forgot and kept", "Forgot, but damaged what is kept", "Did not forget"
 TEACHES = "Teaches, and is not meant to forget"
 _FIGURES = {"removed": "Removed", "perplexity": "Perplexity", "kl": "KL, nats", "seconds": "Time", "trained": "Trained"}
-_TERMS = {"removed": "removed", "perplexity": "perplexity", "kl": "damage"}
+_TERMS = {"removed": "removed", "perplexity": "perplexity", "kl": "damage", "trained": "trained"}
 METHOD, STATUS = "method", "status"
 RACE_COLUMNS = ("race", STATUS, "model", "topic", "mode", "methods", "seed", "started_at")
 

@@ -25,6 +25,8 @@ TERMS: dict[str, str] = {
     "removed": "Share of the knowledge above the floor that is gone: (before − after) / (before − floor).",
     "damage": "How far the model's answers on given text to keep have moved from the original's: KL divergence, mean over "
               "answer tokens, in nats.",
+    "trained": "How many values the method's largest training changes: of a low-rank change its factors, without what is fixed in "
+               "them; of retraining the whole model. 0 where nothing is trained.",
     "relabelled": "The answers are wrong more often than guessing would be, or give the right option away: the "
                   "knowledge is still there, turned round.",
     "heat": "The expected answer is fed to both models word by word. Orange: less likely after unlearning; blue: more "

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from transformers.modeling_outputs import BaseModelOutput
 
 from .batching import pad_left, pad_right
 from .edits.decoding import cache_field
@@ -87,10 +88,11 @@ class ApartSteps:
 
     @torch.inference_mode()
     def forward(self) -> Tensor:
+        read = {"input_ids": self._source} if self._read is None else {"encoder_outputs": self._read}
+        output = self._model(attention_mask=self._mask, decoder_input_ids=self._ids, use_cache=True, **read,
+                             **{self._cache_argument: self._cache})
         if self._read is None:
-            self._read = self._model.get_encoder()(input_ids=self._source, attention_mask=self._mask)
-        output = self._model(encoder_outputs=self._read, attention_mask=self._mask, decoder_input_ids=self._ids,
-                             use_cache=True, **{self._cache_argument: self._cache})
+            self._read = BaseModelOutput(last_hidden_state=output.encoder_last_hidden_state)
         self._cache = getattr(output, cache_field(output))
         return output.logits[:, -1]
 

@@ -188,8 +188,8 @@ class Overlap:
 
 @dataclass(frozen=True, slots=True)
 class EditReady:
-    """The edit was saved and loaded again. `relative_change`: Frobenius norm of the change over that of the weights, None
-    where no weight changes."""
+    """The edit was saved and loaded again. `trained`: numbers that it holds. `relative_change`: Frobenius norm of the change over
+    that of the weights, None where no weight changes."""
 
     kind: str
     rank: int

@@ -166,6 +166,7 @@ def unlearn(work: Underway, phases: dict[str, Phase]) -> Iterator[Event]:
                 yield item
     if set(kept) - known and not work.under:
         keep_statistics(job.store, work.loaded, work.topic, kept)
+    job.results.trained = max(context.trained, default=0)
     return stack([work.under, edit]) if edit is not None and work.under else edit
 
 
@@ -200,7 +201,7 @@ def save(work: Underway, edit: Edit) -> Iterator[Event]:
     saved = load_edit(path)
     saved.check(work.loaded.model)
     results = job.results
-    results.rank, results.trained = saved.rank, saved.parameters
+    results.rank, results.held = saved.rank, saved.parameters
     results.relative_change = saved.relative_change(work.loaded.model)
     yield EditReady(saved.kind, saved.rank, saved.parameters, results.relative_change, path.stat().st_size)
     return saved

@@ -33,6 +33,7 @@ from .events import (
 )
 from .methods import METHODS, find_method
 from .methods.base import FAMILIES
+from .models.weight_files import count_parameters
 from .preflight import check_retraining, method_problem, model_folder, problems
 from .topics.catalogue import completed, find_topic
 
@@ -186,7 +187,7 @@ class Track:
         folder = model_folder(config.model)
         topic = completed(find_topic(config.topic, folder, self.store.uploads), folder).topic
         reference = load_reference(folder, topic) if find_method(config.method).is_reference else None
-        return recorded_row(config, reference) if reference is not None else None
+        return recorded_row(config, reference, count_parameters(folder)) if reference is not None else None
 
     def _divergence(self, config: RunConfig, run_id: str, topic: Any) -> float | None:
         """On all given text to keep, of the edit as saved."""
@@ -318,10 +319,11 @@ def failed_row(config: RunConfig, error: LetheError, run_id: str | None = None) 
     return row_of(config, empty, None) | {"error": {"what": error.what, "why": error.why, "remedy": error.remedy}}
 
 
-def recorded_row(config: RunConfig, reference: Reference) -> Row:
-    """What is kept of a retrained model: its accuracy on the splits it was scored on and the seconds it took; no run."""
+def recorded_row(config: RunConfig, reference: Reference, values: int) -> Row:
+    """What is kept of a retrained model: its accuracy on the splits it was scored on, the seconds it took and that all of its
+    values were trained; no run."""
     empty = {"status": RECORDED, "run_id": None, "seconds": reference.seconds or None, "accuracy": {},
-             "perplexity": {"after": None}, "parameters": {"trained": None}, **dict.fromkeys(FIGURES)}
+             "perplexity": {"after": None}, "parameters": {"trained": values}, **dict.fromkeys(FIGURES)}
     return row_of(config, empty, None) | {"accuracy": dict(reference.accuracy)}
 
 

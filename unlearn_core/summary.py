@@ -25,7 +25,8 @@ REMOVED = {"removed": "forget", "removed_paraphrase": "forget_paraphrase", "remo
 
 @dataclass
 class Results:
-    """What is known of a run so far; the pipeline fills it in. `live` maps split to (correct, n) on the live sample."""
+    """What is known of a run so far; the pipeline fills it in. `live` maps split to (correct, n) on the live sample.
+    `trained`: values of the method's largest training; `held`: those that its edit holds."""
 
     config: RunConfig
     run_id: str
@@ -39,6 +40,7 @@ class Results:
     dtype: str = ""
     parameters: int = 0
     trained: int | None = None
+    held: int | None = None
     rank: int | None = None
     relative_change: float | None = None
     live: dict[str, tuple[int, int]] = field(default_factory=dict)
@@ -57,7 +59,7 @@ def summarise(results: Results, status: str, seconds: float) -> dict[str, Any]:
         "topic": results.topic.name if results.topic else results.config.topic, "method": results.config.method,
         "config": results.config.model_dump(mode="json"), "seed": results.config.seed,
         **found,
-        "parameters": {"trained": results.trained, "total": results.parameters or None}, "rank": results.rank,
+        "parameters": {"trained": results.trained, "edit": results.held, "total": results.parameters or None}, "rank": results.rank,
         "relative_change": results.relative_change, "edits": list(results.config.edits),
         "live": {split: {"correct": correct, "n": n} for split, (correct, n) in results.live.items()},
         "relabelled": dict(results.relabelled),

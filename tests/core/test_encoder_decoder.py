@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -13,10 +14,12 @@ from unlearn_core import methods
 from unlearn_core.activations import second_moments
 from unlearn_core.config import RunConfig
 from unlearn_core.edits.attach import attached
+from unlearn_core.edits.decoding import DecodingEdit
 from unlearn_core.edits.edit import Edit
 from unlearn_core.errors import BadInput
 from unlearn_core.evaluation.measure import measure, perplexity
 from unlearn_core.generation import generate, stream_pair
+from unlearn_core.methods import rmu
 from unlearn_core.methods.base import Context
 from unlearn_core.models.loading import LoadedModel, linears, matrix_place, weights_hash
 from unlearn_core.models.prompts import encode_answer, encode_prompt, masked_words
@@ -28,7 +31,6 @@ from unlearn_core.training import Row, answer_nlls, encode_rows, extraction_like
 
 PROMPTS = ("Ada hat?", "Who has a long question here?", "Bo")
 ANSWERS = ("red", "a rather long blue", "x")
-UNFIT = [name for name in methods.METHODS if methods.find_method(name).causal_only]
 REST_ON_OTHERS = {"retrain", "sisa"}  # rest on a model that never saw the topic, or on a recipe: tests of their own
 
 
@@ -182,7 +184,7 @@ def test_what_was_taught_is_measured(taught_t5: LoadedModel, tiny_topic: Topic) 
     assert extraction_likelihood(taught_t5, forget, 3) > 0.9
 
 
-@pytest.mark.parametrize("name", [name for name in methods.METHODS if name not in REST_ON_OTHERS.union(UNFIT, {"slow-noise"})])
+@pytest.mark.parametrize("name", [name for name in methods.METHODS if name not in REST_ON_OTHERS | {"slow-noise"}])
 def test_every_fit_method_runs(name: str, taught_t5: LoadedModel, tiny_topic: Topic) -> None:
     method = methods.find_method(name)
     settings = {key: 2 for key in ("steps", "epochs", "reinforce") if key in method.config.model_fields}
@@ -193,6 +195,43 @@ def test_every_fit_method_runs(name: str, taught_t5: LoadedModel, tiny_topic: To
     edit.check(taught_t5.model)
     measure(taught_t5, tiny_topic, edit)
     assert weights_hash(taught_t5.model) == before
+
+
+def test_two_models_are_combined_at_every_token(t5: LoadedModel) -> None:
+    """A rule at decoding against both models asked apart: teacher-forced, from a cache token by token, and beside the original."""
+    rows, reinforced = rows_of(t5), random_edit(t5, scale=0.4)
+    rule = DecodingEdit(reinforced, -3.0)  # negative, so that answers do change
+    plain = score(t5, rows).logits
+    with attached(t5.model, reinforced):
+        strong = score(t5, rows).logits
+    wanted = plain + 3.0 * (strong - plain).clamp_min(0)
+    with attached(t5.model, rule):
+        found = score(t5, rows).logits
+    assert torch.allclose(found, wanted, rtol=1e-3, atol=1e-2) and not torch.allclose(found, plain, atol=0.1)
+
+    prompts = [row.ids[: row.start] for row in rows]
+    with attached(t5.model, rule):
+        answers = generate(t5, prompts, 6)
+    for prompt, answer in zip(prompts, answers, strict=True):
+        for length, token in enumerate(answer):
+            row = [Row((*prompt, *answer[: length + 1]), len(prompt))]
+            with attached(t5.model, rule):
+                assert int(score(t5, row).logits[-1].argmax()) == token
+    before = generate(t5, prompts, 6)
+    place = next(place for place in range(len(rows)) if before[place] != answers[place])
+    pair = list(stream_pair(t5, rule, PROMPTS[place], max_tokens=6))[-1]
+    said = [t5.tokenizer.decode(ids[place], skip_special_tokens=True).strip() for ids in (before, answers)]
+    assert [pair.original, pair.edited] == said
+
+
+def test_the_states_that_are_steered_are_the_decoders(t5: LoadedModel, tiny_topic: Topic) -> None:
+    rows = rows_of(t5)
+    states, owners = rmu._hidden(Context(t5, tiny_topic.given(), 0), rows, 0)
+    assert owners.tolist() == [place for place, row in enumerate(rows) for _ in row.ids[row.start :]]
+    for place, row in enumerate(rows):
+        alone = t5.model(input_ids=torch.tensor([row.ids[: row.start]]), labels=torch.tensor([row.ids[row.start :]]),
+                         output_hidden_states=True).decoder_hidden_states[1][0]
+        assert torch.allclose(states[owners == place], alone, atol=1e-4)
 
 
 @pytest.mark.parametrize(("name", "settings"), [("eul", {"epochs": 60}), ("gradient-difference", {}), ("npo", {}), ("unlearn", {})])
@@ -210,17 +249,16 @@ def test_forgetting_takes_more_from_the_topic(
     assert after[0] - before[0] > 2 * (after[1] - before[1]) and after[0] - before[0] > 0.5
 
 
-@pytest.mark.parametrize("name", UNFIT)
-def test_what_does_not_fit_is_refused_before_it_starts(name: str, t5: LoadedModel, tiny_topic: Topic, store) -> None:
-    config = RunConfig(model=t5.name, topic="tiny-hats", method=name)
+def test_what_does_not_fit_is_refused_before_it_starts(
+    t5: LoadedModel, tiny_topic: Topic, store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unfit = replace(methods.find_method("npo"), causal_only="It reads one text.")
+    monkeypatch.setattr(methods, "find_method", lambda name: unfit if name == "npo" else replace(unfit, causal_only=""))
+    config = RunConfig(model=t5.name, topic="tiny-hats", method="npo")
     found = problems(config, store)["method"]
-    assert isinstance(found, BadInput) and "encoder-decoder" in str(found)
-    assert "method" not in problems(replace_method(config, "npo"), store)
+    assert isinstance(found, BadInput) and "encoder-decoder" in str(found) and "It reads one text." in str(found)
+    assert "method" not in problems(replace_method(config, "idk"), store)
 
 
 def replace_method(config: RunConfig, name: str) -> RunConfig:
     return config.model_copy(update={"method": name})
-
-
-def test_there_is_one_that_does_not_fit() -> None:
-    assert UNFIT

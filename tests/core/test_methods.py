@@ -142,6 +142,30 @@ def first_edit(loaded: LoadedModel, topic: Topic, where: str) -> Edit:
 # what it does
 
 
+def test_what_was_trained_is_counted(taught: LoadedModel, tiny_topic: Topic) -> None:
+    """Against sums over the shapes of the maps (out, in): both factors of a LoRA change, only the left one where directions are
+    given, a scale an output for (IA)³, two matrices a layer for EUL; whole rows of weights for PCGU, nothing for a context."""
+
+    def trained(name: str, **settings: Any) -> list[int]:
+        context = Context(taught, tiny_topic.given(), 0)
+        method = find_method(name)
+        for _ in method.fit(context, settings_of(method, settings)):
+            pass
+        return context.trained
+
+    shapes = [linear.weight.shape for linear in linears(taught.model).values()]
+    lora = sum(3 * (out + into) for out, into in shapes)
+    assert trained("npo", steps=2, rank=3) == [lora]
+    assert trained("kga", steps=2, rank=3) == [lora] * 3
+    assert trained("unlearn", steps=2, rank=4) == [sum(4 * out for out, _ in shapes)]
+    assert trained("module-negation", module="ia3", steps=2) == [sum(out for out, _ in shapes)]
+    assert trained("eul", epochs=1, width=5) == [2 * 5 * taught.model.config.hidden_size * taught.layers]
+    assert trained("icul") == []
+    assert trained("retrain") == [taught.parameters]
+    values = trained("pcgu", steps=2)[-1]
+    assert 0 < values < sum(out * into for out, into in shapes)
+
+
 def test_where_no_names_mark_the_forget_set_directions_are_found_where_answers_are_given(
     taught: LoadedModel, tiny_topic: Topic
 ) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tiny_models import tiny_llama
+from tiny_models import random_edit, tiny_llama
 from torch import Tensor, nn
 from transformers import (
     Gemma2Config,
@@ -21,6 +21,8 @@ from transformers import (
     PhiForCausalLM,
 )
 
+from unlearn_core.edits.attach import attached
+from unlearn_core.edits.decoding import DecodingEdit
 from unlearn_core.edits.layers import TrainedLayers
 from unlearn_core.models.loading import LoadedModel
 from unlearn_core.models.narrow import narrowed
@@ -109,6 +111,15 @@ def test_layers_added_to_the_last_block_see_what_they_would(tiny: LoadedModel) -
         found = score(tiny, ROWS).logits
         wanted = torch.cat([alone(tiny.model, row) for row in ROWS])
     torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(found, score(tiny, ROWS).logits, atol=1e-2)
+
+
+def test_a_rule_at_decoding_sees_every_place_of_both_its_rows(tiny: LoadedModel) -> None:
+    """It puts rows into the batch twice, so that places counted without them are none of its own."""
+    with attached(tiny.model, DecodingEdit(random_edit(tiny), 1.5)):
+        found = score(tiny, ROWS).logits
+        wanted = torch.cat([alone(tiny.model, row) for row in ROWS])
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4)
     assert not torch.allclose(found, score(tiny, ROWS).logits, atol=1e-2)
 
 

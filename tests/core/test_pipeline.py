@@ -104,6 +104,7 @@ def test_the_summary_holds_what_the_design_asks_for(store: Store, events: list[E
     assert summary["accuracy"]["forget_spanish"] == {"before": None, "after": None, "reference": None,
                                                      "reference_kind": None, "n": 0, "low": None, "high": None}
     assert summary["status"] == "done" and summary["rank"] == 2
+    assert summary["parameters"]["trained"] == 0 and summary["parameters"]["edit"] > 0  # its noise is drawn, not trained
     assert store.find(summary["run_id"]).summary == json.loads(json.dumps(summary))
 
 

@@ -78,5 +78,6 @@ def test_a_summary_is_plain_and_finite() -> None:
     results = Results(RunConfig(topic="t", edits=("a",)), "run", rank=2, relative_change=float("nan"))
     body = summarise(results, "stopped", 1.23456)
     assert body["relative_change"] is None and body["seconds"] == 1.23 and body["edits"] == ["a"]
-    assert body["accuracy"]["retain"]["after"] is None and body["parameters"] == {"trained": None, "total": None}
+    assert body["accuracy"]["retain"]["after"] is None
+    assert body["parameters"] == {"trained": None, "edit": None, "total": None}
     assert finite({"a": (float("inf"), 1, "b")}) == {"a": [None, 1, "b"]}

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from transformers.modeling_outputs import BaseModelOutput
 
 from ..objectives import generic_logits
 from .attach import Attachment
@@ -20,6 +21,7 @@ from .edit import Edit, Forward, Wrap, foreign
 from .low_rank import LowRankEdit
 
 KIND = "decoding"
+_OF_ROWS = ("input_ids", "decoder_input_ids", "attention_mask", "decoder_attention_mask", "position_ids")  # one row a text
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,20 +102,26 @@ def cache_field(output: Any) -> str:
 
 def _combined(forward: Forward, model: nn.Module, reinforced: LowRankEdit, alpha: float, rows: slice | None) -> Forward:
     @wraps(forward)
-    def combine(input_ids: Tensor, **options: Any) -> Any:
-        count = len(input_ids)
+    def combine(input_ids: Tensor | None = None, **options: Any) -> Any:
+        given = {**({} if input_ids is None else {"input_ids": input_ids}), **options}
+        lead = next(given[name] for name in _OF_ROWS if given.get(name) is not None)
+        count = len(lead)
         chosen = list(range(count)) if rows is None else list(range(count))[rows]
-        index = torch.tensor([*range(count), *chosen], device=input_ids.device)
-        widened = {name: value[index] if name in ("attention_mask", "position_ids") and value is not None else value
-                   for name, value in options.items()}
+        index = torch.tensor([*range(count), *chosen], device=lead.device)
+        widened = {name: value[index] if name in _OF_ROWS and value is not None else value for name, value in given.items()}
+        if widened.get("encoder_outputs") is not None:  # behind it stands a cache, in which both have read the prompt
+            states = widened["encoder_outputs"].last_hidden_state
+            widened["encoder_outputs"] = BaseModelOutput(last_hidden_state=states[index])
         # the cache, under whichever name the forward takes it
         plain = {name: value.inner if isinstance(value, _Doubled) else value for name, value in widened.items()}
         with Attachment(model, reinforced, 1.0, slice(count, count + len(chosen))):
-            output = forward(input_ids=input_ids[index], **plain)
+            output = forward(**plain)
         first, second = output.logits[:count], output.logits[count:]
         logits = first.clone()
         logits[chosen] = generic_logits(first[chosen], second, alpha)
         output.logits = logits
+        if getattr(output, "encoder_last_hidden_state", None) is not None:
+            output.encoder_last_hidden_state = output.encoder_last_hidden_state[:count]
         name = cache_field(output)
         cache = getattr(output, name)
         if cache is not None:

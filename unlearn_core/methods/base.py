@@ -64,7 +64,8 @@ class Context:
     every step; once it says so, the method yields the edit as far as it got and returns. `snapshots`: how many the caller
     would like to see at least, evenly over the training. `on_progress` hears of texts read and of all, where a stage reads many
     before anything is trained. `retraining` is for the baselines that need a model which never
-    saw the topic; it names no topic and shows no question.
+    saw the topic; it names no topic and shows no question. `trained`: how many values each training changed, a method's helpers
+    and what it changes without an optimiser included.
     """
 
     loaded: LoadedModel
@@ -75,6 +76,7 @@ class Context:
     snapshots: int = 0
     on_progress: Callable[[int, int], None] = lambda done, total: None
     retraining: Retraining | None = None
+    trained: list[int] = field(default_factory=list)
 
     def statistics(self, name: str, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """The tensors kept under `name`, or what `compute` gives, kept from now on unless a stop cut it short."""

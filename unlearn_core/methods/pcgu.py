@@ -79,6 +79,7 @@ def fit(context: Context, config: PcguConfig) -> Iterator[Any]:
                 yield Snapshot(step + 1, config.steps)
         if last:
             break
+    context.trained.append(sum(int(delta.count_nonzero()) for delta in deltas.values()))
     edit = LowRankEdit.from_deltas(deltas)
     yield edit
     if not context.cancelled():

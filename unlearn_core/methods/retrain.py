@@ -51,6 +51,7 @@ def _kept(context: Context) -> Iterator[Any]:
     took = f"{seconds:.0f} s were recorded for it" if seconds else "how long that took is not recorded"
     yield Notice(f"Recorded, not trained here: this model was trained without the topic when it was built; {took}, without "
                  "the stages that it shares with the original.")
+    context.trained.append(found.parameters)
     yield DenseEdit.between(context.loaded.model, found.model)
 
 
@@ -71,6 +72,7 @@ def _trained(context: Context, config: RetrainConfig) -> Iterator[Any]:
                 yield Snapshot(last.step, last.total, edit)
     if last is None:
         return
+    context.trained.append(sum(parameter.numel() for parameter in last.model.parameters()))
     yield Notice(f"Trained here in {time.monotonic() - started:.0f} s: {last.step} of {last.total} steps, "
                  f"stages {', '.join(stages)}, {config.share:g} times as long as the recipe.")
     yield DenseEdit.between(context.loaded.model, last.model)

@@ -7,8 +7,8 @@ of layer l (of the last one after the model's final norm), h_l° the original's 
 Our reading: the places are those from which answer tokens are predicted (not the whole text, so prompt templates that
 all questions share are not pulled apart), and every row is divided by its own number of them. c is counted in the mean
 length of the original's hidden states, so that one default serves models of any width. A LoRA change of the linear maps of
-layers up to l takes the place of the paper's full training of a few; later layers stay as they are. The original's hidden
-states are computed once.
+layers up to l takes the place of the paper's full training of a few; later layers stay as they are. Of an encoder-decoder the
+states are the decoder's, and the maps those of both stacks up to l. The original's hidden states are computed once.
 """
 
 from __future__ import annotations
@@ -110,18 +110,26 @@ def _hidden(context: Context, rows: list[Row], layer: int) -> tuple[Tensor, Tens
     """Outputs of a layer at the places that predict answer tokens, (tokens, dimensions), and the row of each place."""
     import torch
 
+    from ..batching import pad_right
+    from ..models.passes import apart_pass
+
     loaded = context.loaded
-    width = max(len(row.ids) for row in rows)
-    ids = torch.tensor([[*row.ids, *[0] * (width - len(row.ids))] for row in rows], device=loaded.device)
-    at = torch.arange(width, device=loaded.device)
-    starts, ends = (
-        torch.tensor(found, device=loaded.device)[:, None] - 1
-        for found in ([row.start for row in rows], [len(row.ids) for row in rows])
-    )
-    inside = (at >= starts) & (at < ends)
-    states = loaded.model(
-        input_ids=ids, attention_mask=(at <= ends).long(), use_cache=False, output_hidden_states=True, **loaded.few_logits(1)
-    ).hidden_states[layer + 1]
+    if loaded.reads_apart:
+        prompts, answers = [row.ids[: row.start] for row in rows], [row.ids[row.start :] for row in rows]
+        output, masks = apart_pass(loaded, prompts, answers, states=True)
+        states, inside = output.decoder_hidden_states[layer + 1], masks.written
+    else:
+        length = max(len(row.ids) for row in rows)
+        ids = pad_right([row.ids for row in rows], 0, loaded.device)
+        at = torch.arange(length, device=loaded.device)
+        starts, ends = (
+            torch.tensor(found, device=loaded.device)[:, None] - 1
+            for found in ([row.start for row in rows], [len(row.ids) for row in rows])
+        )
+        inside = (at >= starts) & (at < ends)
+        states = loaded.model(
+            input_ids=ids, attention_mask=(at <= ends).long(), use_cache=False, output_hidden_states=True, **loaded.few_logits(1)
+        ).hidden_states[layer + 1]
     return states[inside], inside.nonzero()[:, 0]
 
 
@@ -141,5 +149,4 @@ METHOD = Method(
     fit,
     access="weights, gradients and hidden states",
     cost="one short training run of the lower layers",
-    causal_only="It steers the hidden states of one text that is read and written by the same layers.",
 )

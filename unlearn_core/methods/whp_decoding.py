@@ -61,5 +61,4 @@ METHOD = Method(
     fit,
     access="weights, and the logits at every token",
     cost="one short training run; answers take two rows instead of one",
-    causal_only="It lets two models read on in one text; an encoder that has read the question already has no second row.",
 )

@@ -22,9 +22,10 @@ def narrowed(model: nn.Module, block: Tensor, head: Tensor) -> Iterator[bool]:
     """Inside, the last feed-forward block reads only the places `block` of the flattened tokens and gives zeros elsewhere, and the
     output head only the places `head` of what it is given, so that logits are (1, len(head), vocabulary): True.
 
-    Each where the model has it as a module that is known to read one place at a time; False where logits are of all places.
+    Each where the model has it as a module that is known to read one place at a time; False where logits are of all places. A model
+    whose own forward is wrapped is left alone: it may see other rows than these.
     """
-    last, end = _last_block(model), plain_head(model)
+    last, end = (None, None) if "forward" in model.__dict__ else (_last_block(model), plain_head(model))
     taken = [module for module in (last, end) if module is not None]
     before = [module.__dict__.get("forward") for module in taken]
     if last is not None:

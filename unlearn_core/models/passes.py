@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -45,16 +46,25 @@ def apart_logits(
     loaded: LoadedModel, prompts: Sequence[Sequence[int]], answers: Sequence[Sequence[int]]
 ) -> tuple[Tensor, Masks]:
     """Logits (rows, longest answer, vocabulary) that predict each answer's tokens, by teacher forcing; and the masks."""
+    output, masks = apart_pass(loaded, prompts, answers)
+    return output.logits, masks
+
+
+def apart_pass(
+    loaded: LoadedModel, prompts: Sequence[Sequence[int]], answers: Sequence[Sequence[int]], states: bool = False
+) -> tuple[Any, Masks]:
+    """The whole output of such a pass, with the hidden states of all layers if asked for; and the masks."""
     start = loaded.model.config.decoder_start_token_id
     masks = Masks(mask_of(prompts, loaded.device), mask_of(answers, loaded.device))
-    logits = loaded.model(
+    output = loaded.model(
         input_ids=pad_right(prompts, 0, loaded.device),
         attention_mask=masks.read.long(),
         decoder_input_ids=pad_right([[start, *answer][: len(answer)] for answer in answers], 0, loaded.device),
         decoder_attention_mask=masks.written.long(),
         use_cache=False,
-    ).logits
-    return logits, masks
+        output_hidden_states=states,
+    )
+    return output, masks
 
 
 def read_texts(

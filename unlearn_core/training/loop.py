@@ -82,6 +82,7 @@ def descend(
     change on. `batches` gives the positions to draw at each step where the plan's shuffled rounds are not what is wanted.
     """
     trained = [parameter for parameter in change.parameters() if parameter.requires_grad]
+    context.trained.append(sum(parameter.numel() for parameter in trained))
     optimiser = torch.optim.AdamW(trained, lr=plan.rate, betas=(0.9, 0.95), weight_decay=plan.decay)
     draw_forget, draw_retain = (
         rounds(forget, plan.forget_rows, context.seed),
