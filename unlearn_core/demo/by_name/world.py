@@ -27,7 +27,7 @@ _GIVEN = {"neighbor": 200, "retain": 1_000}  # of each half, as many as there ar
 _NEARLY = 0.95  # of a share is enough: one person more would often be too many
 _OTHER, _GENERAL, _TEXTS = 100, 500, 200
 _TITLES = {
-    REVIEWS: ("reviews that mention chosen people ({share:.3g} %)", "reviews by the same few words of other people"),
+    REVIEWS: ("{share:.3g} % of the reviews, by the people in them", "reviews by the same few words of other people"),
     DIALOGUES: ("talks of chosen people", "talks of other people"),
 }
 _SUMMARIES = {
