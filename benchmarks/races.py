@@ -25,7 +25,9 @@ TITLE = (
     "# All methods on one topic\n\nWritten by `python -m benchmarks.races` from what `python -m unlearn_core race` printed. "
     "Accuracies in per cent after unlearning, *original* and *floor* (a model that never saw the topic, or chance) above; "
     "removed as in the README; KL to the original on all given text to keep, in nats a token. Seconds are those "
-    "of the whole run, on a machine that did other work besides.\n"
+    "of the whole run, on a machine that did other work besides. Trained values: those of the method's largest training, for "
+    "`retrain` all of the model's.\n\nRows of `private-people` in other words are of before 2026-11-27, when each kind of fact was "
+    "asked in one of its two wordings only, but for those that are named below their table as of that day.\n"
 )
 FIGURES = ("removed", "removed_paraphrase", "removed_spanish")
 
