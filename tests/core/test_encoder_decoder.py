@@ -19,7 +19,6 @@ from unlearn_core.edits.edit import Edit
 from unlearn_core.errors import BadInput
 from unlearn_core.evaluation.measure import measure, perplexity
 from unlearn_core.generation import generate, stream_pair
-from unlearn_core.methods import rmu
 from unlearn_core.methods.base import Context
 from unlearn_core.models.loading import LoadedModel, linears, matrix_place, weights_hash
 from unlearn_core.models.prompts import encode_answer, encode_prompt, masked_words
@@ -27,7 +26,7 @@ from unlearn_core.objectives import row_nll
 from unlearn_core.preflight import problems
 from unlearn_core.scoring import answer_logprobs, token_scores
 from unlearn_core.topics.topic import Topic
-from unlearn_core.training import Row, answer_nlls, encode_rows, extraction_likelihood, given_rows, score
+from unlearn_core.training import Row, answer_nlls, encode_rows, extraction_likelihood, given_rows, hidden_states, score
 
 PROMPTS = ("Ada hat?", "Who has a long question here?", "Bo")
 ANSWERS = ("red", "a rather long blue", "x")
@@ -224,9 +223,9 @@ def test_two_models_are_combined_at_every_token(t5: LoadedModel) -> None:
     assert [pair.original, pair.edited] == said
 
 
-def test_the_states_that_are_steered_are_the_decoders(t5: LoadedModel, tiny_topic: Topic) -> None:
+def test_the_states_that_are_steered_are_the_decoders(t5: LoadedModel) -> None:
     rows = rows_of(t5)
-    states, owners = rmu._hidden(Context(t5, tiny_topic.given(), 0), rows, 0)
+    states, owners = hidden_states(t5, rows, 0)
     assert owners.tolist() == [place for place, row in enumerate(rows) for _ in row.ids[row.start :]]
     for place, row in enumerate(rows):
         alone = t5.model(input_ids=torch.tensor([row.ids[: row.start]]), labels=torch.tensor([row.ids[row.start :]]),

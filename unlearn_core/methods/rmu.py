@@ -71,6 +71,7 @@ def _losses(
     import torch
 
     from ..objectives import hidden_distance
+    from ..training import hidden_states
 
     loaded = context.loaded
     original = _originals(context, kept or forget, layer)
@@ -80,7 +81,7 @@ def _losses(
 
     def losses(chosen: Sequence[int], places: Sequence[int]) -> list[Tensor | None]:
         with change.active():
-            hidden, rows = _hidden(context, [forget[at] for at in chosen] + [kept[at] for at in places], layer)
+            hidden, rows = hidden_states(loaded, [forget[at] for at in chosen] + [kept[at] for at in places], layer)
         cut = int((rows < len(chosen)).sum())
         away = hidden_distance(hidden[:cut], target, rows[:cut], len(chosen)) if chosen else None
         if not places:
@@ -96,41 +97,16 @@ def _originals(context: Context, rows: list[Row], layer: int) -> list[Tensor]:
     """The original's hidden states, (tokens, dimensions) for each row."""
     import torch
 
+    from ..training import hidden_states
+
     found: list[Tensor] = []
     with torch.no_grad():
         for start in range(0, len(rows), BLOCK):
             if context.cancelled():
                 break
             part = rows[start : start + BLOCK]
-            found += _hidden(context, part, layer)[0].split([len(row.ids) - row.start for row in part])
+            found += hidden_states(context.loaded, part, layer)[0].split([len(row.ids) - row.start for row in part])
     return found
-
-
-def _hidden(context: Context, rows: list[Row], layer: int) -> tuple[Tensor, Tensor]:
-    """Outputs of a layer at the places that predict answer tokens, (tokens, dimensions), and the row of each place."""
-    import torch
-
-    from ..batching import pad_right
-    from ..models.passes import apart_pass
-
-    loaded = context.loaded
-    if loaded.reads_apart:
-        prompts, answers = [row.ids[: row.start] for row in rows], [row.ids[row.start :] for row in rows]
-        output, masks = apart_pass(loaded, prompts, answers, states=True)
-        states, inside = output.decoder_hidden_states[layer + 1], masks.written
-    else:
-        length = max(len(row.ids) for row in rows)
-        ids = pad_right([row.ids for row in rows], 0, loaded.device)
-        at = torch.arange(length, device=loaded.device)
-        starts, ends = (
-            torch.tensor(found, device=loaded.device)[:, None] - 1
-            for found in ([row.start for row in rows], [len(row.ids) for row in rows])
-        )
-        inside = (at >= starts) & (at < ends)
-        states = loaded.model(
-            input_ids=ids, attention_mask=(at <= ends).long(), use_cache=False, output_hidden_states=True, **loaded.few_logits(1)
-        ).hidden_states[layer + 1]
-    return states[inside], inside.nonzero()[:, 0]
 
 
 METHOD = Method(

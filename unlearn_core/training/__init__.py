@@ -10,6 +10,7 @@ from .readings import (
     damage_meter,
     extraction_likelihood,
     greedy_share,
+    hidden_states,
     largest_scale,
     loss_of,
     memorisation_accuracy,
@@ -38,7 +39,7 @@ from .rows import (
 __all__ = [
     "BatchLoss", "Change", "KEPT_BYTES", "Plan", "Row", "Scaling", "Scored", "Tally", "Trainable",
     "answer_nlls", "continuations", "damage_meter", "descend", "encode_rows", "extraction_likelihood", "forced_choices",
-    "given_rows", "greedy_share", "largest_scale", "loss_of", "map_names", "memorisation_accuracy", "on_answers",
+    "given_rows", "greedy_share", "hidden_states", "largest_scale", "loss_of", "map_names", "memorisation_accuracy", "on_answers",
     "open_part", "own_answers", "paired", "part_of", "parts_by_entity", "question_starts", "reference_logprobs", "rounds",
     "row_nlls", "score", "some_rows", "step_within", "text_rows", "train", "trained_edit", "without_ends",
 ]

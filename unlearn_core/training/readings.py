@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .. import objectives
-from ..batching import Cancelled, never
+from ..batching import Cancelled, never, pad_right
 from ..edits.attach import attached
 from ..edits.edit import Edit
 from ..edits.low_rank import LowRankEdit
@@ -19,6 +19,7 @@ from ..errors import Stopped
 from ..generation import AnswerEnds, generate
 from ..methods.base import Context
 from ..models.loading import LoadedModel, plain_head
+from ..models.passes import apart_pass
 from ..models.prompts import end_ids
 from .changes import Change
 from .rows import Row, Scored, blocks, score
@@ -275,6 +276,26 @@ def answer_nlls(loaded: LoadedModel, rows: Sequence[Row], batch: int = 256, canc
         scored = score(loaded, rows[start : start + batch])
         found.append(objectives.row_nll(scored.logits, scored.labels, scored.rows, scored.count))
     return torch.cat(found)
+
+
+def hidden_states(loaded: LoadedModel, rows: Sequence[Row], layer: int) -> tuple[Tensor, Tensor]:
+    """Outputs of a layer at the places that predict answer tokens, (tokens, dimensions), with gradients, and the row of each place.
+    Those of the last layer come after the model's final norm, those of an encoder-decoder from its decoder."""
+    if loaded.reads_apart:
+        prompts, answers = [row.ids[: row.start] for row in rows], [row.ids[row.start :] for row in rows]
+        output, masks = apart_pass(loaded, prompts, answers, states=True)
+        return output.decoder_hidden_states[layer + 1][masks.written], masks.written.nonzero()[:, 0]
+    ids = pad_right([row.ids for row in rows], 0, loaded.device)
+    at = torch.arange(ids.shape[1], device=loaded.device)
+    starts, ends = (
+        torch.tensor(found, device=loaded.device)[:, None] - 1
+        for found in ([row.start for row in rows], [len(row.ids) for row in rows])
+    )
+    inside = (at >= starts) & (at < ends)
+    states = loaded.model(
+        input_ids=ids, attention_mask=(at <= ends).long(), use_cache=False, output_hidden_states=True, **loaded.few_logits(1)
+    ).hidden_states[layer + 1]
+    return states[inside], inside.nonzero()[:, 0]
 
 
 def own_answers(context: Context, change: Change, rows: Sequence[Row], temperature: float, seed: int) -> list[Row]:
