@@ -124,14 +124,24 @@ class AuditsDesk:
         return {} if seat.audit.run_id == seat.run_id else self._open(seat, newest.audit_id if newest else "")
 
     def look(self, seat: Seat, picked: dict[str, Any]) -> Drawn:
-        """The tab came into sight: an audit of the run may have been begun elsewhere."""
-        if str(picked["value"]).lower() != AUDIT or seat.audit.run_id != seat.run_id:
+        """The tab came into sight: an audit of the run may have been begun elsewhere, and a picture that is not followed is drawn
+        whole, should a part of it have been lost on the way."""
+        if str(picked["value"]).lower() != AUDIT:
             return {}
         seat.tab = AUDIT
+        if seat.audit.run_id != seat.run_id:
+            return self.attend(seat) | {"address": address(seat)}
         newest = next(iter(self.store.audits(seat.run_id)), None)
         if newest is not None and newest.audit_id != seat.audit.name and (newest.status == "running" or not seat.audit.name):
             return self._open(seat, newest.audit_id)
-        return self._list(seat) | {"address": address(seat)}
+        whole = {} if seat.audit.name else self._anew(seat)
+        return whole | self._list(seat) | {"address": address(seat)}
+
+    def _anew(self, seat: Seat) -> Drawn:
+        """All parts, whatever the page has."""
+        with seat.audit.lock:
+            seat.audit.seen.clear()
+        return self._drawn(seat)
 
     def _open(self, seat: Seat, audit_id: str) -> Drawn:
         """Look at an audit of the open run from now on; "": the run has none."""

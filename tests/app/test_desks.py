@@ -11,6 +11,7 @@ from test_parts import _Tape
 
 from components.dashboard import build_ui
 from components.desk import Desk
+from components.desk_audits import AuditsDesk
 from components.desk_compare import CompareDesk
 from components.desk_questions import QuestionsDesk
 from components.desk_runs import RunsDesk
@@ -216,3 +217,13 @@ def test_a_redraw_does_not_undo_what_a_follower_drew_meanwhile(desk, monkeypatch
     monkeypatch.setattr(desk, "view", looking)
     seat.listed = seat.listed.but(outcome="")
     assert "of 3 questions" in desk.redraw(seat)["questions_list"]
+
+
+def test_a_run_without_an_audit_says_so_each_time_the_tab_comes_into_sight(desk):
+    """Also where the page lost the words that it was sent before, and where nothing told of the run yet."""
+    audits, seat = AuditsDesk(desk, None), Seat()
+    desk.open(seat, kept_run(desk))
+    for _ in range(2):
+        drawn = audits.look(seat, {"value": "Audit"})
+        assert "each attack will have a row" in drawn["audit_head"] and drawn["audit_plot"] is None
+    assert seat.tab == "audit" and audits.look(seat, {"value": "Runs"}) == {}
