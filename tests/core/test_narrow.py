@@ -9,6 +9,8 @@ import torch
 from tiny_models import random_edit, tiny_llama
 from torch import Tensor, nn
 from transformers import (
+    BloomConfig,
+    BloomForCausalLM,
     Gemma2Config,
     Gemma2ForCausalLM,
     GPTNeoXConfig,
@@ -37,6 +39,7 @@ KINDS = {
     "gpt-neox": lambda: GPTNeoXForCausalLM(GPTNeoXConfig(**SIZES, **INNER)),
     "phi": lambda: PhiForCausalLM(PhiConfig(**SIZES, **INNER)),
     "opt": lambda: OPTForCausalLM(OPTConfig(**SIZES, ffn_dim=48, word_embed_proj_dim=32, init_std=0.2)),
+    "bloom": lambda: BloomForCausalLM(BloomConfig(vocab_size=260, hidden_size=32, n_layer=2, n_head=4, initializer_range=0.2)),
     "mixtral": lambda: MixtralForCausalLM(MixtralConfig(**SIZES, **INNER, num_key_value_heads=2, num_local_experts=4)),
 }
 LAST = dict.fromkeys(("llama", "gemma2", "phi"), "model.layers.1.mlp") | {"gpt-neox": "gpt_neox.layers.1.mlp"}

@@ -61,10 +61,14 @@ def _gathered(forward: Callable[..., Any], places: Tensor) -> Callable[[Tensor],
     return lambda inputs: forward(inputs.flatten(0, -2).index_select(0, places)[None])
 
 
-def _scattered(forward: Callable[..., Any], places: Tensor) -> Callable[[Tensor], Tensor]:
-    def at_places(inputs: Tensor) -> Tensor:
+def _scattered(forward: Callable[..., Any], places: Tensor) -> Callable[..., Any]:
+    def at_places(inputs: Tensor, *others: Any, **named: Any) -> Any:
+        if others or named:  # such as Bloom's residual: of all places as well
+            return forward(inputs, *others, **named)
         flat = inputs.flatten(0, -2)
-        found = forward(flat.index_select(0, places)[None])[0]
-        return torch.zeros_like(flat).index_copy(0, places, found.to(flat.dtype)).view(inputs.shape)
+        found = forward(flat.index_select(0, places)[None])
+        if not isinstance(found, Tensor):
+            return forward(inputs)
+        return torch.zeros_like(flat).index_copy(0, places, found[0].to(flat.dtype)).view(inputs.shape)
 
     return at_places
