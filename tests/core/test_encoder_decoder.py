@@ -9,6 +9,7 @@ import pytest
 import torch
 from tiny_models import random_edit
 from tiny_t5 import START, load_t5, save_t5
+from transformers import T5Config, T5ForConditionalGeneration
 
 from unlearn_core import methods
 from unlearn_core.activations import second_moments
@@ -231,6 +232,17 @@ def test_the_states_that_are_steered_are_the_decoders(t5: LoadedModel) -> None:
         alone = t5.model(input_ids=torch.tensor([row.ids[: row.start]]), labels=torch.tensor([row.ids[row.start :]]),
                          output_hidden_states=True).decoder_hidden_states[1][0]
         assert torch.allclose(states[owners == place], alone, atol=1e-4)
+
+
+@pytest.mark.parametrize("depth", [0.3, 0.5, 1.0])
+def test_a_decoder_shallower_than_its_encoder_is_steered_too(depth: float, t5: LoadedModel, tiny_topic: Topic) -> None:
+    config = T5Config(**(t5.model.config.to_dict() | {"num_layers": 4, "num_decoder_layers": 1}))
+    torch.manual_seed(0)
+    uneven = replace(t5, model=T5ForConditionalGeneration(config).eval().requires_grad_(False))
+    assert (uneven.layers, uneven.writing_layers) == (4, 1)
+    method, context = methods.find_method("rmu"), Context(uneven, tiny_topic.given(), 0)
+    found = [item for item in method.fit(context, method.config(steps=2, depth=depth)) if isinstance(item, Edit)][-1]
+    assert any(left.any() for left, _ in found.factors.values())
 
 
 @pytest.mark.parametrize(("name", "settings"), [("eul", {"epochs": 60}), ("gradient-difference", {}), ("npo", {}), ("unlearn", {})])

@@ -161,6 +161,7 @@ def test_what_was_trained_is_counted(taught: LoadedModel, tiny_topic: Topic) -> 
     assert trained("module-negation", module="ia3", steps=2) == [sum(out for out, _ in shapes)]
     assert trained("eul", epochs=1, width=5) == [2 * 5 * taught.model.config.hidden_size * taught.layers]
     assert trained("icul") == []
+    assert len(trained("repselect", elicit_steps=0, steps=1)) == 1  # no adversary was trained
     assert trained("retrain") == [taught.parameters]
     values = trained("pcgu", steps=2)[-1]
     assert 0 < values < sum(out * into for out, into in shapes)

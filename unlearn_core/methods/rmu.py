@@ -50,7 +50,7 @@ def fit(context: Context, config: RmuConfig) -> Iterator[Any]:
 
     loaded, given = context.loaded, context.given
     forget, kept = encode_rows(loaded, given.forget), encode_rows(loaded, given.neighbor + given.retain)
-    layer = max(1, round(config.depth * loaded.layers)) - 1
+    layer = max(1, round(config.depth * loaded.writing_layers)) - 1
     names = [name for number, found in map_names(loaded.model).items() if number <= layer for name in found]
     change = Change(loaded.model, rank=config.rank, seed=context.seed, names=names)
     yield Stage("reference")

@@ -77,6 +77,11 @@ class LoadedModel:
         return self.model.config.get_text_config().num_hidden_layers
 
     @property
+    def writing_layers(self) -> int:
+        """Number of layers that write the answer; of an encoder-decoder those of its decoder, which may be fewer or more."""
+        return len(decoder_blocks(self.model))
+
+    @property
     def context(self) -> int | None:
         """Most tokens that the model reads at once; None where its configuration does not say."""
         return getattr(self.model.config.get_text_config(), "max_position_embeddings", None)

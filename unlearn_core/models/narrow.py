@@ -66,9 +66,7 @@ def _scattered(forward: Callable[..., Any], places: Tensor) -> Callable[..., Any
         if others or named:  # such as Bloom's residual: of all places as well
             return forward(inputs, *others, **named)
         flat = inputs.flatten(0, -2)
-        found = forward(flat.index_select(0, places)[None])
-        if not isinstance(found, Tensor):
-            return forward(inputs)
-        return torch.zeros_like(flat).index_copy(0, places, found[0].to(flat.dtype)).view(inputs.shape)
+        found = forward(flat.index_select(0, places)[None])[0]
+        return torch.zeros_like(flat).index_copy(0, places, found.to(flat.dtype)).view(inputs.shape)
 
     return at_places

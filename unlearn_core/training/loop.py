@@ -82,7 +82,6 @@ def descend(
     change on. `batches` gives the positions to draw at each step where the plan's shuffled rounds are not what is wanted.
     """
     trained = [parameter for parameter in change.parameters() if parameter.requires_grad]
-    context.trained.append(sum(parameter.numel() for parameter in trained))
     optimiser = torch.optim.AdamW(trained, lr=plan.rate, betas=(0.9, 0.95), weight_decay=plan.decay)
     draw_forget, draw_retain = (
         rounds(forget, plan.forget_rows, context.seed),
@@ -91,6 +90,8 @@ def descend(
     for step in range(plan.steps):
         if context.cancelled():
             return
+        if step == 0:
+            context.trained.append(sum(parameter.numel() for parameter in trained))
         for group in optimiser.param_groups:
             group["lr"] = (
                 plan.rate * min(1.0, (step + 1) / plan.warmup) * (1 + math.cos(math.pi * step / plan.steps)) / 2
