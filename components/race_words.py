@@ -22,6 +22,7 @@ MODE_TITLES = {DEFAULTS: "each at its defaults", EQUAL_DAMAGE: "at equal damage"
 FORGOTTEN, KEPT = 0.96, 0.975
 _STATUS = {"running": "Running", "done": "Done", "stopped": "Stopped", "failed": "Failed", "interrupted": "Interrupted"}
 KEPT_TOO, DAMAGED, REMAINED = "Forgot and kept", "Forgot, but damaged what is kept", "Did not forget"
+RELABELLED = "Turned the answers round, which is not forgetting"
 TEACHES = "Teaches, and is not meant to forget"
 _FIGURES = {"removed": "Removed", "perplexity": "Perplexity", "kl": "KL, nats", "seconds": "Time", "trained": "Trained"}
 _TERMS = {"removed": "removed", "perplexity": "perplexity", "kl": "damage", "trained": "trained"}
@@ -111,7 +112,7 @@ def _share(lane: Lane) -> float:
 
 def finding_html(view: RaceView) -> str:
     """Which methods forgot and kept, which forgot and damaged, which did not forget; nothing before the first is measured."""
-    groups: dict[str, list[str]] = {name: [] for name in (KEPT_TOO, DAMAGED, REMAINED, TEACHES)}
+    groups: dict[str, list[str]] = {name: [] for name in (KEPT_TOO, DAMAGED, RELABELLED, REMAINED, TEACHES)}
     for lane in view.lanes:
         if (found := _judged(view, lane)) is not None:
             groups[found].append(lane.title)
@@ -130,6 +131,8 @@ def _judged(view: RaceView, lane: Lane) -> str | None:
         return None
     if lane.teaches or removed < FORGOTTEN:
         return TEACHES if lane.teaches else REMAINED
+    if lane.row.get("relabelled"):
+        return RELABELLED
     kept = [(lane.after(split), view.before[split].accuracy) for split in ("neighbor", "retain") if split in view.before]
     whole = all(after is not None and after >= KEPT * before for after, before in kept)
     return KEPT_TOO if whole else DAMAGED

@@ -309,6 +309,7 @@ def row_of(config: RunConfig, summary: Mapping[str, Any], divergence: float | No
         "perplexity": summary["perplexity"]["after"], "seconds": summary["seconds"], "unlearning_seconds": None,
         "trained": summary["parameters"]["trained"], **{name: summary[name] for name in FIGURES},
         "kl": divergence, "damage": None, "error": None,
+        "relabelled": bool((summary.get("relabelled") or {}).get("forget")),
     }
 
 
@@ -363,6 +364,7 @@ def table(body: Mapping[str, Any]) -> str:
 def _cells(row: Row, splits: Sequence[str]) -> list[str]:
     said = row["error"]["what"] if row["error"] else NOT_RUN if row["status"] == RECORDED else row["run_id"] or ""
     damage = f"; {row['damage']['words']}" if row["damage"] else ""
+    damage += "; relabelled, not forgotten" if row.get("relabelled") else ""
     return [row["method"], *(_figure(row["accuracy"].get(split)) for split in splits),
             *(_figure(row[name]) for name in FIGURES[:3]), _figure(row["perplexity"], 2), _figure(row["seconds"], 1),
             _figure(row["trained"], 0), _figure(row["rank"], 0), _figure(row["relative_change"]), _figure(row["kl"], 4),

@@ -52,6 +52,15 @@ def seen(*events: Event, mode: str = "defaults") -> RaceView:
     return replay([(event, float(at)) for at, event in enumerate([started(mode), *BEFORE, *events])])
 
 
+def test_relabelling_is_not_called_forgetting() -> None:
+    kept = {"forget": 0.1, "neighbor": 1.0, "retain": 0.99}
+    view = seen(LaneEnded(row("unlearn", removed=1.0, **kept) | {"relabelled": True}))
+    found = words.finding_html(view)
+    assert "which is not forgetting</b> (1)" in found and "Forgot and kept" not in found
+    view = seen(LaneEnded(row("unlearn", removed=1.0, **kept) | {"relabelled": False}))
+    assert "Forgot and kept" in words.finding_html(view)
+
+
 def test_events_go_to_the_method_whose_turn_it_is() -> None:
     view = seen(LaneBegun("unlearn", "run-unlearn", 1, 3), Phase("train", "Train", 2, 4), Progress(5, 10, "steps"),
                 measured("during", "forget", 0.5, 4), measured("during", "retain", 0.9, 4), measured("during", "forget", 0.2, 8))
