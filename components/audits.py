@@ -9,6 +9,7 @@ import gradio as gr
 
 from .audit_plot import HEIGHT, LIVE_HEIGHT
 from .audit_words import FAMILY, RECOVERED
+from .families import boxes
 from .live_plot import LivePlot
 from .picker import KeptPicker, Picker
 from .steady import Steady
@@ -49,14 +50,6 @@ class Audits:
         return list(self.families.values())
 
 
-def by_family(attacks: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    """The attacks of each family, in the catalogue's order."""
-    found: dict[str, list[dict[str, Any]]] = {}
-    for attack in attacks:
-        found.setdefault(str(attack["family"]), []).append(attack)
-    return found
-
-
 def build_audits(attacks: list[dict[str, Any]]) -> Audits:
     """`attacks`: all that there are, as the catalogue has them."""
     parts: dict[str, Any] = {"head": gr.HTML("", elem_id="audit-head"), "messages": Picker("", elem_id="audit-messages")}
@@ -91,14 +84,6 @@ def _request(attacks: list[dict[str, Any]]) -> dict[str, Any]:
             with gr.Row(elem_id="audit-picks"):
                 parts["every"] = gr.Button("All", size="sm", scale=0, min_width=72, elem_id="audit-every")
                 parts["none"] = gr.Button("None", size="sm", scale=0, min_width=72, elem_id="audit-none")
-            parts["families"] = {family: _family(family, group) for family, group in by_family(attacks).items()}
+            parts["families"] = boxes(attacks, [str(attack["name"]) for attack in attacks], "audit-family")
         parts["command"] = gr.Textbox("", visible="hidden", elem_id="audit-command")
     return parts
-
-
-def _family(family: str, attacks: list[dict[str, Any]]) -> gr.CheckboxGroup:
-    """A box for each attack: its title, what the attacker does, what is needed for it, a line each (see page.css)."""
-    boxes = [("\n".join((str(attack["title"]), str(attack["summary"]), f"Needs {attack['access']}")), str(attack["name"]))
-             for attack in attacks]
-    return gr.CheckboxGroup(boxes, value=[name for _, name in boxes], label=str(attacks[0]["family_title"]),
-                            elem_id=f"audit-family-{family}", elem_classes="audit-attacks")

@@ -47,7 +47,7 @@ from .strip import strip_html
 STREAMED = ("strip", "standing", "address", "messages", "verdict", "cards", "chips", "pairs", "accuracy", "spectrum",
             "spectrum_words", "place", "change_map", "change_words", "change_table", "angles", "angles_words", "dial_words",
             "panes", "runs_table", "sequences", "questions_filters", "questions_list")  # fmt: skip
-RACE_PARTS = ("messages", "choosing", "methods", "mode_words", "unable", "command", "estimate", "head", "now", "actions",
+RACE_PARTS = ("messages", "choosing", "mode_words", "unable", "command", "estimate", "head", "now", "actions",
               "finding", "plot", "table", "notes", "list")  # fmt: skip
 QUESTION_PARTS = ("filters", "list", "search", "mode", "file")
 FORM_PARTS = ("messages", *(f"{name}_problem" for name in (*COMMON, "settings")), "command", "estimate", "topic_words",
@@ -212,6 +212,7 @@ class _Page:
             **{f"audit_{name}": [getattr(self.audits, name)] for name in AUDIT_PARTS},
             **{f"audit_{family}": [boxes] for family, boxes in self.audits.families.items()},
             **{f"race_{name}": [getattr(self.races, name)] for name in RACE_PARTS},
+            **{f"race_{family}": [boxes] for family, boxes in self.races.families.items()},
             **{f"sequence_{name}": [getattr(self.sequences, name)] for name in SEQUENCE_PARTS},
             **{part.name: [getattr(bar, part.name)] for part in fields(Sidebar)},
         }

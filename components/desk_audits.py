@@ -18,9 +18,9 @@ from . import sidebar
 from .audit_card import card_html, detail_html, file_html
 from .audit_plot import LIVE_HEIGHT, curves_figure
 from .audit_view import AuditView, fold
-from .audits import by_family
 from .desk import Desk
 from .desk_sequences import SequencesDesk
+from .families import all_or_none, of_families
 from .follower import seconds_since
 from .links import parse
 from .problems import BY_FIELD, card, notice_html, problem_html
@@ -50,8 +50,7 @@ class AuditsDesk:
 
     def _asked(self, seat: Seat, *form: list[str]) -> AuditConfig | None:
         """The request that the form makes of the open run, None where no attack is chosen."""
-        every = {name for names in form for name in names or []}
-        chosen = tuple(name for name in self.names if name in every)
+        chosen = of_families(self.attacks, form)
         return AuditConfig(run=seat.run_id, attacks=() if chosen == tuple(self.names) else chosen) if chosen else None
 
     def _last(self, chosen: int) -> tuple[float, int] | None:
@@ -63,8 +62,7 @@ class AuditsDesk:
         return next((found for found in known if found[1] and 2 * found[1] >= chosen), None)
 
     def choose(self, seat: Seat, every: bool) -> Drawn:
-        groups = by_family(self.attacks)
-        return {f"audit_{family}": [str(attack["name"]) for attack in group] if every else [] for family, group in groups.items()}
+        return all_or_none(self.attacks, every, "audit")
 
     def act(self, seat: Seat, picked: dict[str, Any], *form: list[str]) -> Drawn:
         """The one button: Attack, or Stop while an audit goes on."""

@@ -15,6 +15,7 @@ from unlearn_core.runner import Busy
 from . import race_words as words
 from . import sidebar
 from .desk import Desk
+from .families import all_or_none, of_families
 from .follower import seconds_since
 from .links import parse
 from .problems import card, notice_html, problem_html
@@ -26,22 +27,23 @@ from .seats import Seat
 WATCH = "race:"  # what a card's button names where it leads to a race
 EVERY = 0.5  # seconds between two pictures of a race
 HISTORY, RACE = "history", "race"
+SIDEBAR = 6  # values of the sidebar's form, which stand before the race's own
 
 
 class RacesDesk:
-    """Handlers of the race view. Its form is the sidebar's, then the methods and the mode."""
+    """Handlers of the race view. Its form is the sidebar's, then the chosen methods of each family, then the mode."""
 
     def __init__(self, desk: Desk) -> None:
         self.desk, self.runner, self.store = desk, desk.runner, desk.store
-        methods = desk.catalogue["methods"]
-        self.titles = {str(entry["name"]): str(entry.get("title") or entry["name"]) for entry in methods}
-        self.unlearning = tuple(str(entry["name"]) for entry in methods if not entry.get("teaches"))
+        self.methods = desk.catalogue["methods"]
+        self.titles = {str(entry["name"]): str(entry.get("title") or entry["name"]) for entry in self.methods}
+        self.unlearning = tuple(str(entry["name"]) for entry in self.methods if not entry.get("teaches"))
 
     # --- asking for one -----------------------------------------------------------------------------------------------
 
     def refresh(self, seat: Seat, *form: Any) -> Drawn:
         """Something in the form changed: how long it takes, who cannot take part, the command that it stands for."""
-        chosen, mode = form[-2] or [], form[-1]
+        chosen, mode = self._chosen(*form), form[-1]
         config, _ = self._asked(*form)
         try:
             unable = self.runner.unable(config) if config else {}
@@ -56,15 +58,18 @@ class RacesDesk:
 
     def _asked(self, *form: Any) -> tuple[RaceConfig | None, str]:
         """The request that the form makes, or what is wrong with it."""
-        model, topic, _, seed, device, _, chosen, mode = form
+        model, topic, _, seed, device, *_, mode = form
+        names = self._chosen(*form)
         first, problems = sidebar.config_of(model, topic, next(iter(self.titles)), seed, device, {})
         if first is None:
             return None, " ".join(problems.values())
-        if not chosen:
+        if not names:
             return None, "Choose at least one method."
-        names = tuple(name for name in self.titles if name in chosen)
         return RaceConfig(model=first.model, topic=first.topic, methods=() if names == self.unlearning else names,
                           mode=mode, seed=first.seed, device=first.device), ""
+
+    def _chosen(self, *form: Any) -> tuple[str, ...]:
+        return of_families(self.methods, form[SIDEBAR:-1])
 
     def _seconds(self, model: str) -> dict[str, float]:
         """How long each method took when it last ran to its end on a model."""
@@ -75,7 +80,7 @@ class RacesDesk:
         return found
 
     def choose(self, seat: Seat, every: bool) -> Drawn:
-        return {"race_methods": list(self.titles) if every else []}
+        return all_or_none(self.methods, every, "race")
 
     def start(self, seat: Seat, *form: Any) -> Drawn:
         """Start a race; refused with a card, which offers to watch what is in the way."""

@@ -15,7 +15,8 @@ from .plots import axis, frame, note
 from .race_view import Lane, RaceView
 
 HEIGHT = 440
-# Shape of a family's mark in the figure, and the same as a character. Diamond and circle belong to forget and retain.
+# Shape of a family's mark in the figure, and the same as a character, never as a coloured picture. Diamond and circle belong to
+# forget and retain.
 MARKS = {
     "subspace": ("star", "★"),
     "layers": ("cross", "✚"),
@@ -23,10 +24,10 @@ MARKS = {
     "preference": ("triangle-down", "▼"),
     "representation": ("pentagon", "⬟"),
     "reinforcement": ("hexagon", "⬢"),
-    "rewriting": ("hourglass", "⧗"),
+    "rewriting": ("triangle-right", "▶\ufe0e"),
     "merging": ("x", "✖"),
     "context": ("square", "■"),
-    "baseline": ("triangle-left", "◀"),
+    "baseline": ("triangle-left", "◀\ufe0e"),
 }
 OTHER = ("square", "■")
 # Room that a name takes, judged on a plot of this many CSS pixels.
@@ -34,6 +35,7 @@ _WIDE, _HIGH, _LETTER, _LINE = 640, 340, 7.5, 17
 _PLACES = {"middle right": (1, 0), "middle left": (-1, 0), "top center": (0, -1), "bottom center": (0, 1),
            "bottom left": (-1, 1), "bottom right": (1, 1), "top left": (-1, -1), "top right": (1, -1)}
 _ABOVE = 0.09  # of the height, for names above the marks at the top
+_HEIGHTS, _FREE = (0.5, 0.35, 0.65, 0.2, 0.8), 0.15  # where the floor's name may stand, and how far from a mark is far enough
 Spot = tuple[float, float]
 
 
@@ -52,7 +54,7 @@ def race_figure(view: RaceView, split: str) -> go.Figure:
     traces = [_family([lane for lane in view.lanes if lane.family == family and lane.method in spots], spots, places)
               for family in dict.fromkeys(lane.family for lane in view.lanes if lane.method in spots)]
     traces += [_way(lane, trails[lane.method]) for lane in partial]
-    shapes, notes = _levels(view, split)
+    shapes, notes = _levels(view, split, list(spots.values()), bottom)
     if not traces:
         notes = [*notes, note("The first points come with the first method." if view.lanes else "")]
     up = {"range": [bottom, 100 + (100 - bottom) * _ABOVE]} | ({"tickvals": [0, 25, 50, 75, 100]} if bottom < 20 else {})
@@ -101,8 +103,8 @@ def _told(lane: Lane, x: float, y: float) -> str:
     return "<br>".join([*parts, "click to open the run"])
 
 
-def _levels(view: RaceView, split: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """What the original keeps, and what a model that never saw the topic does not answer."""
+def _levels(view: RaceView, split: str, spots: list[Spot], bottom: float) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """What the original keeps, and what a model that never saw the topic does not answer, said beside no mark."""
     shapes, notes = [], []
     line = {"color": PLOT_GREY, "dash": "dot", "width": 1}
     kept, forget = view.before.get(split), view.before.get("forget")
@@ -115,7 +117,9 @@ def _levels(view: RaceView, split: str) -> tuple[list[dict[str, Any]], list[dict
         x = 100 - 100 * forget.reference
         word = "chance" if forget.reference_kind == "chance" else "never knew"
         shapes.append({"type": "line", "yref": "paper", "y0": 0, "y1": 1, "x0": x, "x1": x, "line": line})
-        notes.append(note(word, x=x, xref="x", y=0.5, xanchor="right", textangle=-90, **small))
+        beside = [(y - bottom) / ((100 - bottom) * (1 + _ABOVE)) for at, y in spots if -6 < at - x < 3]
+        height = max(_HEIGHTS, key=lambda height: min([abs(height - mark) for mark in beside] + [_FREE]))
+        notes.append(note(word, x=x, xref="x", y=height, xanchor="right", textangle=-90, **small))
     return shapes, notes
 
 

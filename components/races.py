@@ -9,13 +9,13 @@ import gradio as gr
 
 from unlearn_core.config import DEFAULTS, EQUAL_DAMAGE
 
+from .families import boxes
 from .live_plot import LivePlot
 from .palette import SPLIT_TITLES
 from .picker import Picker
 from .race_plot import HEIGHT
 from .race_view import RaceView
 from .race_words import head_html, mode_words
-from .sidebar import method_choices
 
 MODES = [("Each at its defaults", DEFAULTS), ("At equal damage", EQUAL_DAMAGE)]
 UPWARD = [(SPLIT_TITLES["retain"], "retain"), (SPLIT_TITLES["neighbor"], "neighbor")]
@@ -25,11 +25,12 @@ INTRODUCTION = ("Several methods forget the sidebar's topic on the sidebar's mod
 
 @dataclass(frozen=True, slots=True)
 class Races:
-    """The widgets of the view. `form` makes the request, together with the sidebar's model, topic, seed and device."""
+    """The widgets of the view. `families`: the methods to choose from, a list for each family. `form` makes the request, together
+    with the sidebar's model, topic, seed and device."""
 
     messages: gr.HTML
     choosing: gr.Accordion
-    methods: gr.CheckboxGroup
+    families: dict[str, gr.CheckboxGroup]
     every: gr.Button
     none: gr.Button
     mode: gr.Radio
@@ -51,7 +52,7 @@ class Races:
 
     @property
     def form(self) -> list[gr.components.Component]:
-        return [self.methods, self.mode]
+        return [*self.families.values(), self.mode]
 
 
 def build_races(methods: list[dict[str, Any]], earlier: str) -> Races:
@@ -82,8 +83,7 @@ def _request(methods: list[dict[str, Any]]) -> dict[str, Any]:
                 parts["every"] = gr.Button("All", size="sm", scale=0, min_width=72, elem_id="race-every")
                 parts["none"] = gr.Button("None", size="sm", scale=0, min_width=72, elem_id="race-none")
             unlearning = [str(entry["name"]) for entry in methods if not entry.get("teaches")]
-            parts["methods"] = gr.CheckboxGroup(method_choices(methods), value=unlearning, show_label=False, container=False,
-                                                elem_id="race-names")
+            parts["families"] = boxes(methods, unlearning, "race-family")
         parts["unable"] = gr.HTML("", elem_id="race-unable")
         parts["messages"] = Picker("", elem_id="race-messages")
         with gr.Row(elem_id="race-start-row"):

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from unlearn_core.config import RunConfig
 
 from .controls import Field, is_default, read
+from .families import Headed
 from .numbers import duration, seed_fault
 
 ELSEWHERE = " (not of this model)"
@@ -121,14 +122,6 @@ def topic_words(entries: list[dict[str, Any]], name: str | None) -> str:
     return f'<p class="topic-words">{escape(str(entry.get("summary", "")))}</p>' if entry.get("summary") else ""
 
 
-def method_choices(entries: list[dict[str, Any]]) -> list[tuple[str, str]]:
-    """(title and family, name) of every method, families together, as the catalogue has them."""
-    return [
-        (f"{title} · {entry_of(entries, name)['family_title']}" if "family_title" in entry_of(entries, name) else title, name)
-        for title, name in choices(entries)
-    ]
-
-
 _ABOUT_METHOD = (("access", "Needs"), ("cost", "Costs"), ("causal_only", "Not on an encoder-decoder"))
 
 
@@ -202,7 +195,8 @@ def _choices(catalogue: dict[str, list[dict[str, Any]]], first: RunConfig) -> di
     parts["topic_problem"] = problem_slot("topic")
     parts |= _own_topic()
     methods = catalogue["methods"]
-    parts["method"] = gr.Dropdown(method_choices(methods), value=first.method, label="Method", elem_id="method")
+    parts["method"] = gr.Dropdown(choices(methods), value=first.method, label="Method", elem_id="method")
+    Headed(methods, of="method")
     parts["method_words"] = gr.HTML(method_words(methods, first.method), elem_id="method-words")
     parts["method_problem"] = problem_slot("method")
     return parts

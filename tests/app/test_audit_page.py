@@ -22,7 +22,7 @@ def tab(page: Page) -> None:
 
 
 def box(page: Page, title: str) -> None:
-    page.locator(".audit-attacks label", has=page.get_by_text(re.compile(f"^{re.escape(title)}\n"))).locator("input").check()
+    page.locator(".family-boxes label", has=page.get_by_text(re.compile(f"^{re.escape(title)}\n"))).locator("input").check()
 
 
 def only(page: Page, *names: str) -> None:
@@ -80,13 +80,13 @@ def test_before_an_audit_the_page_says_what_will_be_here_and_offers_every_attack
     expect(page.locator("#audit-tools")).to_be_hidden()
     expect(page.locator("#audit-plot")).to_be_hidden()
     expect(page.locator("#audit-estimate")).to_contain_text(f"{len(ATTACKS)} attacks chosen")
-    expect(page.locator(".audit-attacks input:checked")).to_have_count(len(ATTACKS))
+    expect(page.locator(".family-boxes input:checked")).to_have_count(len(ATTACKS))
     expect(page.locator("#audit-family-relearning")).to_contain_text("Needs the weights of both models")
     only(page, "hints", "int4")
     expect(page.locator("#audit-command textarea, #audit-command input")).to_have_value(re.compile(
         f"python -m unlearn_core audit {re.escape(run_id)} --attacks hints,int4 --seed 0"))
     page.locator("#audit-every").click()
-    expect(page.locator(".audit-attacks input:checked")).to_have_count(len(ATTACKS))
+    expect(page.locator(".family-boxes input:checked")).to_have_count(len(ATTACKS))
     page.locator("#audit-none").click()
     expect(page.locator("#audit-estimate")).to_contain_text("at least one")
     page.locator("#audit-start").click()

@@ -404,6 +404,20 @@ def test_another_method_brings_its_own_settings_and_nothing_is_asked_of_those_th
         page.wait_for_timeout(700)  # what the page asks for in vain is asked within this time, and `visit` hears of it
 
 
+def test_the_list_of_methods_has_family_headings_and_a_line_each_also_when_it_is_searched(scripted, visit):
+    page = visit(scripted.url)
+    page.locator("#method input").click()
+    options = page.locator("#method li[data-index]")
+    expect(options.first).to_have_attribute("data-family", "Subspaces")
+    expect(options.first).to_have_attribute("data-line", re.compile("subspace"))
+    headings = [option.get_attribute("data-family") for option in options.all()]
+    assert len(set(filter(None, headings))) == len(list(filter(None, headings))) >= 2  # one a family, each once
+    page.keyboard.type("Task")
+    expect(options).to_have_count(1)
+    expect(options.first).to_have_attribute("data-family", "Parameter merging")
+    assert "Parameter merging" in page.evaluate("getComputedStyle(document.querySelector('#method li[data-family]'), '::before').content")
+
+
 @pytest.mark.parametrize("leave", ["Tab", "Enter", "click on the topics", "click elsewhere"])
 def test_a_model_that_is_none_is_refused_however_its_field_is_left(scripted, visit, leave):
     page = visit(scripted.url)

@@ -62,6 +62,10 @@ METHODS: dict[str, str] = {  # by family, in the order of base.FAMILIES
 ALSO_CALLED = {"neggrad": "gradient-ascent", "negativegradient": "gradient-ascent", "taskarithmetic": "task-vector",
                "ft": "finetune"}  # in papers
 
+# A baseline of EUL's paper that is not here, as the README's table says it.
+LEFT_OUT = ("`mend`", "Baselines", "**Left out**: it trains a second network for every model before the first request.", "", "",
+            "Mitchell et al. 2022, arXiv 2110.11309")
+
 # What pydantic says of these speaks of parsing.
 _PLAIN = {
     **dict.fromkeys(("float_parsing", "float_type", "finite_number"), "It should be a number, such as 0.5 or 1e-4"),
@@ -119,9 +123,9 @@ def catalogue() -> list[dict[str, Any]]:
 def table() -> str:
     """All methods as a Markdown table, which is the README's."""
     lines = ["| name | family | what it does | needs | costs | source |", "|---|---|---|---|---|---|"]
-    for row in catalogue():
-        cells = (f"`{row['name']}`", row["family_title"], row["summary"], row["access"], row["cost"], _linked(row["paper"]))
-        lines.append(f"| {' | '.join(cells)} |")
+    said = ("family_title", "summary", "access", "cost", "paper")
+    rows = [(f"`{row['name']}`", *(row[key] for key in said)) for row in catalogue()]
+    lines += [f"| {' | '.join((*cells, _linked(paper)))} |" for *cells, paper in (*rows, LEFT_OUT)]
     return "\n".join(lines)
 
 

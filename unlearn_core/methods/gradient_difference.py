@@ -61,7 +61,7 @@ METHOD = Method(
     "Gradient difference",
     "Liu et al. 2022, arXiv 2203.12817",
     "gradient",
-    "Makes forget answers unlikely while training on given text to keep.",
+    "Makes forget answers unlikely while training on given text to keep; much that resembles the topic goes with them.",
     "retain_weight",
     GradientDifferenceConfig,
     (("train", "Train against the topic"), ("describe", "Compare the spectra")),

@@ -130,7 +130,8 @@ METHOD = Method(
     "NSRU",
     "arXiv 2606.10989",
     "subspace",
-    "Learns to refuse by a change that reads only directions which given text to keep leaves free.",
+    "Learns to refuse by a change that reads only directions which given text to keep leaves free; what resembles the topic, or "
+    "was not given, is often refused too.",
     "energy",
     NsruConfig,
     (

@@ -54,7 +54,8 @@ METHOD = Method(
     "Who's Harry Potter, at decoding",
     "Eldan and Russinovich 2023, arXiv 2310.02238",
     "rewriting",
-    "Takes off, at every token, what a model trained further on the topic would say more strongly.",
+    "Takes off, at every token, what a model trained further on the topic would say more strongly; a task that neighbours share "
+    "goes with it, relabelled.",
     "alpha",
     WhpDecodingConfig,
     (("reinforce", "Learn the topic better"),),
