@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from scripted_audits import ScriptedAudits
 from scripted_builds import ScriptedBuilds
-from scripted_races import UNABLE, ScriptedRaces
+from scripted_races import LAST, TITLES, ScriptedRaces
 
 from unlearn_core.config import SPLITS, EvaluationConfig, RunConfig
 from unlearn_core.errors import BadInput
@@ -315,18 +315,12 @@ class ScriptedRunner(ScriptedAudits, ScriptedBuilds, ScriptedRaces):
         return folder.run_id
 
     def catalogue(self, model: str = "demo") -> dict[str, list[dict[str, Any]]]:
-        method = {"summary": "", "paper": "made up", "family": "made up", "knob": "rank"}
+        schema = _Settings.model_json_schema()
         return {
             "methods": [
-                {"name": "unlearn", "title": "UNLEARN", "config_schema": _Settings.model_json_schema(), **method},
-                {
-                    "name": "task-vector",
-                    "title": "Task vector",
-                    **method,
-                    "knob": "steps",
-                    "config_schema": _Settings.model_json_schema(),
-                },
-                {"name": UNABLE, "title": "EUL", "config_schema": _Settings.model_json_schema(), **method},
+                {"name": name, "title": title, "family": family, "family_title": family_title, "summary": f"What {title} does.",
+                 "paper": "made up", "knob": "steps" if name == LAST else "rank", "config_schema": schema}
+                for name, (title, family, family_title) in TITLES.items()
             ],
             "attacks": self.attacks(),
             "models": [{"name": "demo", "title": "Built-in demo model", "summary": "", "parameters": 2_600_000}],

@@ -6,9 +6,9 @@ from components.families import all_or_none, boxes, by_family, of_families
 from unlearn_core import methods
 from unlearn_core.methods.base import FAMILIES
 
+KINDS = [("a", "first", "Ada 2020", "a run"), ("b", "second", "", ""), ("c", "first", "", "")]
 ENTRIES = [{"name": name, "title": name.upper(), "family": family, "family_title": family.capitalize(), "summary": f"Does {name}.",
-            "paper": paper, "access": "weights", "cost": cost}
-           for name, family, paper, cost in [("a", "first", "Ada 2020", "a run"), ("b", "second", "", ""), ("c", "first", "", "")]]  # fmt: skip
+            "paper": paper, "access": "weights", "cost": cost} for name, family, paper, cost in KINDS]
 
 
 def test_each_family_has_a_list_and_each_entry_a_box_that_says_what_it_does() -> None:
