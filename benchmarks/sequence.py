@@ -37,9 +37,10 @@ TITLE = (
     "that person has not asked yet, or the request was undone. *floor*: a model that never saw any of the five families. "
     "*others*: persons of the same families whom nobody asks to forget and whom no run saw. *in other words* and *in Spanish*: "
     f"over all forgotten so far. A last column *without {UNDONE}* is the undo of that request after all: the other seven edits "
-    "together, nothing trained again.\n\nWhat fused layers of EUL have forgotten comes back as further requests are fused in: 77 % is "
-    "known again after eight. The layers are fitted to all requests at once, and on what persons' questions share they become their "
-    "mean. At a temperature of 2, EUL's default, each layer changes less, and 96 % comes back (everything else stays at 100 %).\n"
+    "together, nothing trained again.\n\nWhat fused layers of EUL have forgotten comes back as further requests are fused in: 77 % "
+    "is known again after eight. The layers are fitted to all requests at once, and on what persons' questions share they become "
+    "their mean. At a temperature of 2, EUL's default, each layer changes less, and 96 % comes back (everything else stays at 100 "
+    "%).\n"
 )
 
 
