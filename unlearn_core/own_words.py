@@ -1,11 +1,11 @@
-"""What a model says by itself of what it is to forget: given facts in frames of its own, drawn from it freely.
+"""What a model says by itself of what it is to forget, or to keep: given facts in frames of its own, drawn from it freely.
 
 A forget set asks in few wordings, and a change that makes those fail may leave the facts to be told. Drawn freely, a model that
 was trained on statements of them makes such statements, in whatever language. What stands around a given name and its answer
 there is a frame; with the name of any given fact in it, it counts where the model knows that fact's answer at its end. Names and
 answers are those of given questions alone, texts with chat tokens are none, and nothing that is drawn is kept text (all of this
 is our addition). A model whose free texts never come to given names has no statements here; then nothing is asked and nothing
-changes.
+changes. The same of neighbours, from the same texts: what it no longer says of them is lost, however well they are answered.
 """
 
 from __future__ import annotations
@@ -56,22 +56,29 @@ class Frame(NamedTuple):
 
 
 class OwnWords:
-    """What a model says by itself of what given open forget questions ask. `few`: statements enough to ask whether it still
-    does, each of which it knows to the end now.
+    """What a model says by itself of what given open questions ask that have words of their own beside `kept` ones. `few`:
+    statements enough to ask whether it still does, each of which it knows to the end now. `texts`: drawn freely before.
 
     There are none for an encoder-decoder, for a tokenizer without a token that begins texts, where no words name what must go, or
     stopped.
     """
 
     def __init__(
-        self, loaded: LoadedModel, forget: Sequence[Row], kept: Sequence[Row], seed: int, cancelled: Cancelled = never
+        self, loaded: LoadedModel, forget: Sequence[Row], kept: Sequence[Row], seed: int, cancelled: Cancelled = never,
+        texts: Sequence[tuple[int, ...]] | None = None,
     ) -> None:
         self._loaded, self._seed, self._cancelled = loaded, seed, cancelled
         self._begin = loaded.tokenizer.bos_token_id
         self._facts = [] if self._begin is None or loaded.reads_apart else facts_of(loaded, forget, kept)
-        self._free = self._drawn([(self._begin,)] * TEXTS, TOKENS, EVEN, seed) if self._facts else []
+        if self._facts and texts is None:
+            texts = self._drawn([(self._begin,)] * TEXTS, TOKENS, EVEN, seed)
+        self._free = texts or []
         some = random.Random(seed).sample(self._facts, min(SOME, len(self._facts)))
         self.few = self._stated(self._free, some)
+
+    def beside(self, asked: Sequence[Row], kept: Sequence[Row]) -> OwnWords:
+        """What the model says of other questions in the same texts. It must be as it was when they were drawn."""
+        return OwnWords(self._loaded, asked, kept, self._seed, self._cancelled, self._free)
 
     def statements(self) -> list[Row]:
         """All of them, with further texts that begin as those drawn freely that come to a name, with any of the names there. The

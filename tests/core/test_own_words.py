@@ -7,6 +7,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
+import torch
 from reciter import recites
 from tiny_models import byte_tokenizer
 from tokenizers import Tokenizer
@@ -19,7 +20,7 @@ from unlearn_core.methods.base import Context, Stage
 from unlearn_core.models.loading import LoadedModel
 from unlearn_core.own_words import Fact, OwnWords, count_known, facts_of, frames_of
 from unlearn_core.topics.topic import Question, Topic
-from unlearn_core.training import Row, encode_rows
+from unlearn_core.training import Row, encode_rows, reference_logprobs
 
 BEGIN = 0
 HATS = {"Ada": "red", "Bo": "blue", "Cy": "green", "Dee": "black"}
@@ -129,6 +130,15 @@ def test_a_frame_has_the_name_before_the_answer_and_occurs_twice() -> None:
     assert own_words.Frame((0, 1), (2,)).row(facts[1]) == Row((0, 1, 6, 7, 2, 9), 5)
 
 
+def test_what_is_said_of_neighbours_comes_from_the_same_texts(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded, drawn = model({**SAYS, "Moe wears grey": 1.0, "Nan wears pink": 1.0}), []
+    real = own_words.generate
+    monkeypatch.setattr(own_words, "generate", lambda *given: drawn.append(1) or real(*given))
+    asked, near = rows(loaded, HATS), rows(loaded, {"Moe": "grey", "Nan": "red"})
+    found = OwnWords(loaded, asked, near, seed=0).beside(near, asked)
+    assert told(loaded, found.few) == ["Moe wears |grey"] and len(drawn) == 1
+
+
 def test_what_is_known_is_known_by_the_model_as_it_is() -> None:
     loaded = model(SAYS)
     found = OwnWords(loaded, rows(loaded, HATS), rows(loaded, {"Moe": "grey"}), seed=0).statements()
@@ -156,18 +166,23 @@ def last_edit(items: list) -> dict:
     return [item for item in items if isinstance(item, Edit)][-1].tensors()
 
 
+def words(few: list[Row], statements: list[Row] = (), near: list[Row] = (), stated: list[Row] = ()) -> SimpleNamespace:
+    """What is said of the topic, and of neighbours."""
+    beside = SimpleNamespace(few=list(near), statements=lambda: list(stated))
+    return SimpleNamespace(few=few, statements=lambda: list(statements), beside=lambda *given: beside)
+
+
 def test_what_is_still_told_starts_the_training_again(
     taught: LoadedModel, tiny_topic: Topic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Here what is told are answers that are also kept, so that half way they are still known."""
     asked_of = []
 
-    class KeptOnes:
-        def __init__(self, loaded, asked, kept, seed, cancelled):
-            asked_of.append(len(asked))
-            self.few, self.statements = kept[:4], lambda: list(kept)
+    def kept_ones(loaded, asked, kept, seed, cancelled):
+        asked_of.append(len(asked))
+        return words(kept[:4], kept)
 
-    monkeypatch.setattr(own_words, "OwnWords", KeptOnes)
+    monkeypatch.setattr(own_words, "OwnWords", kept_ones)
     items = run(taught, tiny_topic)
     losses = [item for item in items if isinstance(item, Loss)]
     first, second = [(step, 16) for step in range(1, 9)], [(step, 24) for step in range(9, 25)]
@@ -187,12 +202,8 @@ def test_what_is_told_is_trained_away_and_its_text_used(
 
     said, seen, read = [Row((0, 50 + place, 60), 2) for place in range(5)], [], []
 
-    class Said:
-        def __init__(self, *given):
-            self.few, self.statements = encode_rows(taught, tiny_topic.given().neighbor), lambda: list(said)
-
     real_train, real_moments = unlearn._train, activations.second_moments
-    monkeypatch.setattr(own_words, "OwnWords", Said)
+    monkeypatch.setattr(own_words, "OwnWords", lambda *given: words(encode_rows(taught, tiny_topic.given().neighbor), said))
     monkeypatch.setattr(unlearn, "_train", lambda scene, change, plan, forget, *rest: seen.append(forget) or real_train(
         scene, change, plan, forget, *rest))
     monkeypatch.setattr(activations, "second_moments", lambda loaded, rows, *rest, **more: read.append(list(rows)) or real_moments(
@@ -204,11 +215,49 @@ def test_what_is_told_is_trained_away_and_its_text_used(
     assert any(set(said) <= set(rows) for rows in read)
 
 
+def test_what_is_no_longer_told_of_neighbours_starts_the_training_again_and_is_kept(
+    taught: LoadedModel, tiny_topic: Topic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is lost here are answers of the topic itself. The new training is a third longer, at twice the rank."""
+    from unlearn_core.methods import unlearn
+
+    lost, stated, seen = encode_rows(taught, tiny_topic.given().forget), [Row((0, 50 + at, 60), 2) for at in range(5)], []
+    real = unlearn._train
+    monkeypatch.setattr(own_words, "OwnWords", lambda *given: words([], near=lost, stated=stated))
+    monkeypatch.setattr(unlearn, "_train", lambda scene, *rest: seen.append((scene, *rest)) or real(scene, *rest))
+    items = run(taught, tiny_topic, rank="2", steps="24", limit="2")
+    (first, *_), (second, change, plan, forget, kept, _) = seen
+    assert kept == [*first.kept_rows, *stated] and not set(stated) & set(forget)
+    assert second.where == "answers" != first.where and change.edit().rank == 4
+    assert (plan.steps, plan.retain_rows, second.config.limit) == (32, unlearn.LOST_RETAIN_ROWS, 3.2)
+    places = [0, len(kept) - 1, 1]
+    wanted = [second.original([place]) for place in places]
+    assert torch.equal(second.original(places), torch.cat(wanted))
+    assert torch.equal(wanted[0], first.original([0])) and torch.equal(wanted[1], reference_logprobs(taught, stated)([4]))
+    said = [item.text for item in items if isinstance(item, Notice)]
+    losses = [item for item in items if isinstance(item, Loss)]
+    assert len(said) == 1 and "5 such statements" in said[0] and "at rank 4, with a limit of 3.2 nats, for 32 steps" in said[0]
+    assert losses[-1].step == losses[-1].total and losses[-1].total - 32 in (8, 16, 24)
+
+
+def test_a_kept_statement_counts_among_what_is_used_by_its_length(taught: LoadedModel, tiny_topic: Topic) -> None:
+    from unlearn_core.methods.unlearn import UnlearnConfig, _Scene
+
+    kept, used = {"a": torch.eye(2), "b": torch.eye(2)}, {"a": 5 * torch.eye(2), "b": 9 * torch.eye(2)}
+    rows = [Row((1, 2, 3), 2), Row((1, 2, 3, 4, 5), 4)]
+    scene = _Scene(Context(taught, tiny_topic.given(), 0), UnlearnConfig(), [], [], rows, None, kept, "texts", 0)
+    found = scene.kept_with([Row((1, 2), 1)] * 4, used)  # 8 tokens each
+    assert found["a"].allclose(3 * torch.eye(2)) and found["b"].allclose(5 * torch.eye(2))
+    shared = {"a": kept["a"], "b": kept["a"]}
+    both = replace(scene, kept=shared).kept_with([Row((1, 2), 1)] * 4, {"a": used["a"], "b": used["a"]})
+    assert both["a"] is both["b"], "maps that read the same share one matrix"
+
+
 def test_a_stop_right_after_the_new_beginning_keeps_the_first_training(
     taught: LoadedModel, tiny_topic: Topic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known = encode_rows(taught, tiny_topic.given().neighbor)
-    monkeypatch.setattr(own_words, "OwnWords", lambda *given: SimpleNamespace(few=known, statements=lambda: list(known)))
+    monkeypatch.setattr(own_words, "OwnWords", lambda *given: words(known, known))
 
     def stopped(at: int) -> float:
         steps: list[int] = []
@@ -224,11 +273,12 @@ def test_a_stop_right_after_the_new_beginning_keeps_the_first_training(
 
 
 def test_what_is_not_told_changes_nothing(taught: LoadedModel, tiny_topic: Topic, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nor what it knows too little of: two statements, as many as may be known, for all that they are kept answers."""
+    """Nor what it knows too little of: two statements, as many as may be known, for all that they are kept answers; nor two
+    statements about neighbours that are lost, or any number that are not."""
     plain = last_edit(run(taught, tiny_topic, own_words="false"))
     unknown = [Row((0, 40, 41, 42), 1)]
     kept = encode_rows(taught, tiny_topic.given().neighbor)[:2]
-    for said in ([], unknown, kept):
-        monkeypatch.setattr(own_words, "OwnWords", lambda *given, said=said: SimpleNamespace(few=said))
+    for said, near in (([], []), (unknown, []), (kept, []), ([], 2 * unknown), ([], kept)):
+        monkeypatch.setattr(own_words, "OwnWords", lambda *given, said=said, near=near: words(said, near=near))
         again = last_edit(run(taught, tiny_topic))
         assert again.keys() == plain.keys() and all(plain[name].equal(tensor) for name, tensor in again.items())

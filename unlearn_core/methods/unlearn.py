@@ -28,8 +28,10 @@ fall into. Facts get none, since it costs neighbours told apart by names alone; 
 What no given question asks for in so many words may still be told: from a third of the steps on, every few of them, given facts in
 frames of the original's own (own_words.py) are put to the changed model, and where it knows more than a few of them the training
 begins again with them, and with forget questions in other words, among what must go: with fewer directions, which they help to
-find, and more weight on kept text. With `groups`, and where anything else than the soft discriminated subspace is asked for, this
-is not done.
+find, and more weight on kept text. The same is asked of given neighbours: where more than a few of what it told of them is lost,
+which neighbours asked in the very same words as the topic bring about, the training begins again with these statements among what
+stays, with twice the directions, found where answers are given, and for longer. With `groups`, and where anything else than the
+soft discriminated subspace is asked for, neither is done.
 
 Such a change is thin: one habit of not answering, which whoever trains on a few of the facts unlearns for all of them. With
 `groups` the forget set is split by entity and every part gets directions of its own, the other parts among what it keeps; then
@@ -55,6 +57,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ..edits.low_rank import LowRankEdit
+    from ..events import Notice
     from ..topics.topic import Question
     from ..training import Change, Plan, Row, Scored
 
@@ -63,11 +66,13 @@ ANSWERED = 0.5  # share of what kept text uses that is then read off where its a
 GIVEN_TURNS = 3  # how often a given forget question is drawn for each of its copies
 REWORDED = 0.5  # share of tokens exchanged in the last copy of a forget question, in the others evenly less
 MARGIN, MARGIN_KEEP = 0.6, 2.0  # forget_at where nothing has names, and the weight of kept text with any margin
-TOLD, TOLD_ONCE = 0.1, 2  # the share of own statements that may still be known, and so many in any case
+TOLD, TOLD_ONCE = 0.1, 2  # the share of own statements that may still be known, or of neighbours' be lost, and so many in any case
 CHECKED, CHECKED_FROM = 8, 1 / 3  # steps between two times that they are asked, and the share of the steps done before
 TOLD_REWORDED = 2  # such copies of every open forget question at least, beside own statements,
 TOLD_RANK, TOLD_KEEP = 2 / 3, 1.5  # and how many times as many directions and as much weight on kept text there are then,
 TOLD_RETAIN_ROWS = 24  # of which fewer rows a step suffice
+LOST_RANK, LOST_LIMIT = 2, 1.6  # how many times as many directions, and as far, where statements of neighbours are kept,
+LOST_STEPS, LOST_RETAIN_ROWS, LOST_STATEMENTS = 4 / 3, 48, 2000  # as many steps; the kept rows of one; and statements at most
 CHOICE_COPIES, CHOICE_SHARE = 3, 0.5  # scrambled copies of forced choices, which stand for those not given
 FORGET_SLACK = 0.02  # forget loss that a smaller rank may cost
 KEPT_SLACK = 0.005  # share of given kept answers that a smaller rank may cost
@@ -148,8 +153,8 @@ class UnlearnConfig(MethodConfig):
     )
     own_words: bool = Field(
         True,
-        description="Ask from a third of the steps on whether the model still states by itself what must go; then begin again with "
-        "these too, two thirds of the rank and more weight on kept text (not with groups)",
+        description="Ask from a third of the steps on whether the model still states by itself what must go, or no longer what "
+        "neighbours are asked; then begin again with such statements too (not with groups)",
     )
     reading: Literal["soft", "literal"] = Field(
         "soft", description="Soft discrimination, or train, SVD, Gram-Schmidt, subtract"
@@ -189,7 +194,7 @@ METHOD = Method(
         ("describe", "Compare the spectra"),
     ),
     fit,
-    cost="one training run on given text and its stand-ins, two where it still tells of the topic by itself",
+    cost="one training run on given text and its stand-ins, two where it still tells of the topic by itself, or less of neighbours",
 )
 
 
@@ -228,8 +233,8 @@ def _fit_soft(context: Context, config: UnlearnConfig) -> Iterator[Any]:
     edit = whole if config.groups > 1 else _smallest(scene, whole)  # groups are wide on purpose
     yield edit
     yield Stage("describe")
-    tasks = _tasks(whole, kept, config.epsilon) if config.subspace == "discriminated" else None
-    yield from describe(loaded.model, edit, tasks, kept)
+    tasks = _tasks(whole, scene.kept, config.epsilon) if config.subspace == "discriminated" else None
+    yield from describe(loaded.model, edit, tasks, scene.kept)
 
 
 @dataclass(frozen=True)
@@ -237,7 +242,7 @@ class _Scene:
     """What removal works on. `asked`: given forget questions; `plain`: given questions to keep; `kept_rows`: these with their
     stand-ins; `original`: the original's log-probabilities on `kept_rows` and behind them `asked`; `kept`: what `kept_rows` use;
     `where` open questions are read, "texts" or "answers"; `told`: statements that must go as well, and `reworded` copies of every
-    open forget question."""
+    open forget question; `stated`: how many of the kept rows are statements; `retain_rows`: kept rows of a step."""
 
     context: Context
     config: UnlearnConfig
@@ -249,6 +254,8 @@ class _Scene:
     where: str
     reworded: int
     told: tuple[Row, ...] = ()
+    stated: int = 0
+    retain_rows: int = RETAIN_ROWS
 
     def moments(self, places: Sequence[int]) -> dict[str, Tensor]:
         """What the forget questions at these places use, and all that is told: in all of their text, or the open ones where they
@@ -268,7 +275,58 @@ class _Scene:
         config = self.config.model_copy(update={"rank": rank, "keep": keep})
         most = GIVEN_TURNS * len(self.open())
         some = rows if len(rows) <= most else random.Random(self.context.seed).sample(rows, most)
-        return replace(self, config=config, told=tuple(some), reworded=max(self.reworded, TOLD_REWORDED))
+        more = max(self.reworded, TOLD_REWORDED)
+        return replace(self, config=config, told=tuple(some), reworded=more, retain_rows=TOLD_RETAIN_ROWS)
+
+    def with_kept(self, rows: Sequence[Row]) -> _Scene:
+        """The scene with statements that must stay as well. What neighbours are asked in the same words as the topic is told apart
+        where answers are given only, so that open questions are read there; and more is trained, further and for longer."""
+        from ..activations import second_moments
+        from ..training import reference_logprobs
+
+        context, config, original = self.context, self.config, self.original
+        some = list(rows) if len(rows) <= LOST_STATEMENTS else random.Random(context.seed).sample(rows, LOST_STATEMENTS)
+        kept = self.kept_with(some, second_moments(context.loaded, some, context.cancelled))
+        if self.where != "answers":
+            kept = _with_answers(context, kept, self.plain)
+        if original is not None:
+            original = _behind(original, len(self.kept_rows), reference_logprobs(context.loaded, some, context.cancelled))
+        more = {"rank": LOST_RANK * config.rank, "limit": LOST_LIMIT * config.limit, "steps": round(LOST_STEPS * config.steps)}
+        return replace(
+            self,
+            config=config.model_copy(update=more),
+            kept_rows=[*self.kept_rows, *some],
+            original=original,
+            kept=kept,
+            where="answers",
+            stated=len(some),
+            retain_rows=LOST_RETAIN_ROWS,
+        )
+
+    def notice(self, done: int) -> Notice:
+        """Why training begins again after so many steps, and how."""
+        from ..events import Notice
+
+        config = self.config
+        if self.told:
+            return Notice(
+                f"At step {done} the model still told of the topic by itself. Training began again with {len(self.told):,} "
+                f"statements, made of given facts in frames of its own, and with {self.reworded} reworded copies of every open "
+                f"question among what must go; at rank {config.rank}, and kept text at weight {config.keep:g}."
+            )
+        return Notice(
+            f"At step {done} the model no longer told of neighbours by itself what it did. Training began again with "
+            f"{self.stated:,} such statements among what stays, and directions found where answers are given; at rank "
+            f"{config.rank}, with a limit of {config.limit:g} nats, for {config.steps} steps."
+        )
+
+    def neighbors(self) -> tuple[list[Row], list[Row]]:
+        """The given neighbours that are no forced choice, and all other given questions."""
+        from ..training import encode_rows
+
+        loaded, given = self.context.loaded, self.context.given
+        near = [row for row in encode_rows(loaded, given.neighbor) if not row.options]
+        return near, encode_rows(loaded, given.retain) + self.asked
 
     def open(self) -> list[Row]:
         """The forget questions that are no forced choice."""
@@ -285,11 +343,15 @@ class _Scene:
         behind, original = len(self.kept_rows), self.original
         at = [*range(behind), *(behind + place for place in places)]
         rows = self.kept_rows + [self.asked[place] for place in places]
-        theirs = sum(len(row.ids) for row in rows[behind:]) / max(1, sum(len(row.ids) for row in rows))
-        rest = self.moments(others)
-        mixed = {id(moment): (1 - theirs) * moment + theirs * rest[name].to(moment.device) for name, moment in self.kept.items()}
-        kept = {name: mixed[id(moment)] for name, moment in self.kept.items()}  # maps that read the same share theirs
+        kept = self.kept_with(rows[behind:], self.moments(others))
         return rows, original and (lambda chosen: original([at[place] for place in chosen])), kept
+
+    def kept_with(self, rows: Sequence[Row], used: dict[str, Tensor]) -> dict[str, Tensor]:
+        """What the kept rows use together with further ones, which use that. Maps that read the same share theirs."""
+        further = sum(len(row.ids) for row in rows)
+        share = further / max(1, further + sum(len(row.ids) for row in self.kept_rows))
+        mixed = {id(moment): (1 - share) * moment + share * used[name].to(moment.device) for name, moment in self.kept.items()}
+        return {name: mixed[id(moment)] for name, moment in self.kept.items()}
 
     def forget_rows(self, questions: Sequence[Question]) -> list[Row]:
         """What is to be trained away of these questions: themselves, and now and then what stands for others."""
@@ -304,27 +366,21 @@ class _Scene:
 
 
 def _at_once(scene: _Scene) -> Iterator[Any]:
-    """One set of directions for all of the forget set, found and trained again where the model still tells of it. Returns the
-    scene of the training that counts, and the edit."""
-    from ..events import Notice
+    """One set of directions for all of the forget set, found and trained again where the model still tells of it, or no longer of
+    its neighbours. Returns the scene of the training that counts, and the edit."""
     from ..training import Tally
 
     own = scene.context.statistics(f"forget-{scene.where}", lambda: scene.moments(range(len(scene.asked))))
-    first, steps = _change(scene, own, scene.kept), scene.config.steps
-    told, done = yield from _until_told(scene, first, _training(scene, first, steps))
-    if not told or scene.context.cancelled():
+    first = _change(scene, own, scene.kept)
+    again, done = yield from _until_told(scene, first, _training(scene, first))
+    if again is None or scene.context.cancelled():
         return scene, first.edit()
-    again = scene.with_told(told)
-    yield Notice(
-        f"At step {done} the model still told of the topic by itself. Training began again with {len(again.told):,} statements, "
-        f"made of given facts in frames of its own, and with {again.reworded} reworded copies of every open question among what "
-        f"must go; at rank {again.config.rank}, and kept text at weight {again.config.keep:g}."
-    )
+    yield again.notice(done)
     moments = again.moments(range(len(again.asked)))
     if scene.context.cancelled():
         return scene, first.edit()
     second, last = _change(again, moments, again.kept), 0
-    for item in Tally(done + steps, done).told(_training(again, second, steps)):
+    for item in Tally(done + again.config.steps, done).told(_training(again, second)):
         yield item
         last = item.step
     if scene.context.cancelled() and last < 2 * done:
@@ -332,31 +388,35 @@ def _at_once(scene: _Scene) -> Iterator[Any]:
     return again, second.edit()
 
 
-def _training(scene: _Scene, change: Change, steps: int) -> Iterator[Any]:
+def _training(scene: _Scene, change: Change) -> Iterator[Any]:
     forget, losses = scene.forget_rows(scene.context.given.forget), _Losses(scene.original, scene.config)
-    plan = _plan(scene.config, steps)
-    plan = replace(plan, retain_rows=TOLD_RETAIN_ROWS) if scene.told else plan
+    plan = replace(_plan(scene.config, scene.config.steps), retain_rows=scene.retain_rows)
     return _train(scene, change, plan, forget, scene.kept_rows, losses)
 
 
 def _until_told(scene: _Scene, change: Change, training: Iterator[Any]) -> Iterator[Any]:
     """The training until, from a third of the steps on, the changed model knows more than a share TOLD of some statements that the
-    original makes by itself, and more than TOLD_ONCE. Returns all of these and the steps done; none where it never does."""
+    original makes by itself of what must go, or has lost more than that of those about neighbours, and more than TOLD_ONCE. Returns
+    the scene of another training and the steps done; None where there need not be one."""
     from ..events import Loss
     from ..own_words import OwnWords, count_known
 
-    context, words = scene.context, None
+    context, told = scene.context, None
     watched = scene.config.own_words and scene.config.subspace == "discriminated"
     for item in training:
         yield item
         if not watched or not isinstance(item, Loss) or item.step < CHECKED_FROM * item.total or item.step % CHECKED:
             continue
-        words = words or OwnWords(context.loaded, scene.open(), scene.plain, context.seed, context.cancelled)
+        if told is None:
+            told = OwnWords(context.loaded, scene.open(), scene.plain, context.seed, context.cancelled)
+            near = told.beside(*scene.neighbors())
         with change.active():
-            known = count_known(context.loaded, words.few, context.cancelled)
-        if known > max(TOLD_ONCE, TOLD * len(words.few)):
-            return words.statements(), item.step
-    return [], 0
+            known, kept = (count_known(context.loaded, words.few, context.cancelled) for words in (told, near))
+        if known > max(TOLD_ONCE, TOLD * len(told.few)):
+            return scene.with_told(told.statements()), item.step
+        if len(near.few) - kept > max(TOLD_ONCE, TOLD * len(near.few)) and not context.cancelled():
+            return scene.with_kept(near.statements()), item.step
+    return None, 0
 
 
 def _in_groups(scene: _Scene) -> Iterator[Any]:
@@ -386,6 +446,15 @@ def _with_margin(config: UnlearnConfig, named: bool, forced: bool) -> UnlearnCon
     """The settings with `forget_at` between 0 and 1, and kept text weighed accordingly."""
     at = 1.0 if forced else config.forget_at or (1.0 if named else MARGIN)
     return config.model_copy(update={"forget_at": at, "keep": config.keep * (MARGIN_KEEP if at < 1 else 1)})
+
+
+def _behind(
+    first: Callable[[Sequence[int]], Tensor], count: int, second: Callable[[Sequence[int]], Tensor]
+) -> Callable[[Sequence[int]], Tensor]:
+    """Log-probabilities of rows of which `first` knows the first `count`, and `second` those behind them."""
+    import torch
+
+    return lambda places: torch.cat([first([at]) if at < count else second([at - count]) for at in places])
 
 
 def _plan(config: UnlearnConfig, steps: int) -> Plan:
