@@ -291,7 +291,8 @@ class _Scene:
             kept = _with_answers(context, kept, self.plain)
         if original is not None:
             original = _behind(original, len(self.kept_rows), reference_logprobs(context.loaded, some, context.cancelled))
-        more = {"rank": round(LOST_RANK * config.rank), "limit": LOST_LIMIT * config.limit, "steps": round(LOST_STEPS * config.steps)}
+        rank, steps = round(LOST_RANK * config.rank), round(LOST_STEPS * config.steps)
+        more = {"rank": rank, "limit": LOST_LIMIT * config.limit, "steps": steps}
         return replace(
             self,
             config=config.model_copy(update=more),
