@@ -30,7 +30,7 @@ frames of the original's own (own_words.py) are put to the changed model, and wh
 begins again with them, and with forget questions in other words, among what must go: with fewer directions, which they help to
 find, and more weight on kept text. The same is asked of given neighbours: where more than a few of what it told of them is lost,
 which neighbours asked in the very same words as the topic bring about, the training begins again with these statements among what
-stays, with more directions, found where answers are given, and for longer. With `groups`, and where anything else than the
+stays, with twice the directions, found where answers are given, and for longer. With `groups`, and where anything else than the
 soft discriminated subspace is asked for, neither is done.
 
 Such a change is thin: one habit of not answering, which whoever trains on a few of the facts unlearns for all of them. With
@@ -71,8 +71,8 @@ CHECKED, CHECKED_FROM = 8, 1 / 3  # steps between two times that they are asked,
 TOLD_REWORDED = 2  # such copies of every open forget question at least, beside own statements,
 TOLD_RANK, TOLD_KEEP = 2 / 3, 1.5  # and how many times as many directions and as much weight on kept text there are then,
 TOLD_RETAIN_ROWS = 24  # of which fewer rows a step suffice
-LOST_RANK, LOST_LIMIT = 5 / 3, 1.6  # how many times as many directions, and as far, where statements of neighbours are kept,
-LOST_STEPS, LOST_RETAIN_ROWS, LOST_STATEMENTS = 4 / 3, 48, 2000  # as many steps; the kept rows of one; and statements at most
+LOST_RANK, LOST_LIMIT, LOST_STEPS = 2, 1.6, 4 / 3  # how many times as many directions, as far and as many steps there are where
+LOST_STATEMENTS = 2000  # statements of neighbours are kept, and so many of these at most
 CHOICE_COPIES, CHOICE_SHARE = 3, 0.5  # scrambled copies of forced choices, which stand for those not given
 FORGET_SLACK = 0.02  # forget loss that a smaller rank may cost
 KEPT_SLACK = 0.005  # share of given kept answers that a smaller rank may cost
@@ -242,7 +242,7 @@ class _Scene:
     """What removal works on. `asked`: given forget questions; `plain`: given questions to keep; `kept_rows`: these with their
     stand-ins; `original`: the original's log-probabilities on `kept_rows` and behind them `asked`; `kept`: what `kept_rows` use;
     `where` open questions are read, "texts" or "answers"; `told`: statements that must go as well, and `reworded` copies of every
-    open forget question; `stated`: how many of the kept rows are statements; `retain_rows`: kept rows of a step."""
+    open forget question; `stated`: how many of the kept rows are statements."""
 
     context: Context
     config: UnlearnConfig
@@ -255,7 +255,6 @@ class _Scene:
     reworded: int
     told: tuple[Row, ...] = ()
     stated: int = 0
-    retain_rows: int = RETAIN_ROWS
 
     def moments(self, places: Sequence[int]) -> dict[str, Tensor]:
         """What the forget questions at these places use, and all that is told: in all of their text, or the open ones where they
@@ -276,7 +275,7 @@ class _Scene:
         most = GIVEN_TURNS * len(self.open())
         some = rows if len(rows) <= most else random.Random(self.context.seed).sample(rows, most)
         more = max(self.reworded, TOLD_REWORDED)
-        return replace(self, config=config, told=tuple(some), reworded=more, retain_rows=TOLD_RETAIN_ROWS)
+        return replace(self, config=config, told=tuple(some), reworded=more)
 
     def with_kept(self, rows: Sequence[Row]) -> _Scene:
         """The scene with statements that must stay as well. What neighbours are asked in the same words as the topic is told apart
@@ -291,8 +290,7 @@ class _Scene:
             kept = _with_answers(context, kept, self.plain)
         if original is not None:
             original = _behind(original, len(self.kept_rows), reference_logprobs(context.loaded, some, context.cancelled))
-        rank, steps = round(LOST_RANK * config.rank), round(LOST_STEPS * config.steps)
-        more = {"rank": rank, "limit": LOST_LIMIT * config.limit, "steps": steps}
+        more = {"rank": LOST_RANK * config.rank, "limit": LOST_LIMIT * config.limit, "steps": round(LOST_STEPS * config.steps)}
         return replace(
             self,
             config=config.model_copy(update=more),
@@ -301,7 +299,6 @@ class _Scene:
             kept=kept,
             where="answers",
             stated=len(some),
-            retain_rows=LOST_RETAIN_ROWS,
         )
 
     def notice(self, done: int) -> Notice:
@@ -391,7 +388,8 @@ def _at_once(scene: _Scene) -> Iterator[Any]:
 
 def _training(scene: _Scene, change: Change) -> Iterator[Any]:
     forget, losses = scene.forget_rows(scene.context.given.forget), _Losses(scene.original, scene.config)
-    plan = replace(_plan(scene.config, scene.config.steps), retain_rows=scene.retain_rows)
+    plan = _plan(scene.config, scene.config.steps)
+    plan = replace(plan, retain_rows=TOLD_RETAIN_ROWS) if scene.told else plan
     return _train(scene, change, plan, forget, scene.kept_rows, losses)
 
 
