@@ -218,17 +218,17 @@ def test_what_is_told_is_trained_away_and_its_text_used(
 def test_what_is_no_longer_told_of_neighbours_starts_the_training_again_and_is_kept(
     taught: LoadedModel, tiny_topic: Topic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is lost here are answers of the topic itself. The new training is a third longer, at twice the rank."""
+    """What is lost here are answers of the topic itself. The new training is a third longer, with more directions."""
     from unlearn_core.methods import unlearn
 
     lost, stated, seen = encode_rows(taught, tiny_topic.given().forget), [Row((0, 50 + at, 60), 2) for at in range(5)], []
     real = unlearn._train
     monkeypatch.setattr(own_words, "OwnWords", lambda *given: words([], near=lost, stated=stated))
     monkeypatch.setattr(unlearn, "_train", lambda scene, *rest: seen.append((scene, *rest)) or real(scene, *rest))
-    items = run(taught, tiny_topic, rank="2", steps="24", limit="2")
+    items = run(taught, tiny_topic, rank="3", steps="24", limit="2")
     (first, *_), (second, change, plan, forget, kept, _) = seen
     assert kept == [*first.kept_rows, *stated] and not set(stated) & set(forget)
-    assert second.where == "answers" != first.where and change.edit().rank == 4
+    assert second.where == "answers" != first.where and change.edit().rank == 5
     assert (plan.steps, second.config.limit) == (32, 3.2)
     places = [0, len(kept) - 1, 1]
     wanted = [second.original([place]) for place in places]
@@ -236,7 +236,7 @@ def test_what_is_no_longer_told_of_neighbours_starts_the_training_again_and_is_k
     assert torch.equal(wanted[0], first.original([0])) and torch.equal(wanted[1], reference_logprobs(taught, stated)([4]))
     said = [item.text for item in items if isinstance(item, Notice)]
     losses = [item for item in items if isinstance(item, Loss)]
-    assert len(said) == 1 and "5 such statements" in said[0] and "at rank 4, with a limit of 3.2 nats, for 32 steps" in said[0]
+    assert len(said) == 1 and "5 such statements" in said[0] and "at rank 5, with a limit of 3.2 nats, for 32 steps" in said[0]
     assert losses[-1].step == losses[-1].total and losses[-1].total - 32 in (8, 16, 24)
 
 

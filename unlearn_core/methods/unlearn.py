@@ -30,7 +30,7 @@ frames of the original's own (own_words.py) are put to the changed model, and wh
 begins again with them, and with forget questions in other words, among what must go: with fewer directions, which they help to
 find, and more weight on kept text. The same is asked of given neighbours: where more than a few of what it told of them is lost,
 which neighbours asked in the very same words as the topic bring about, the training begins again with these statements among what
-stays, with twice the directions, found where answers are given, and for longer. With `groups`, and where anything else than the
+stays, with more directions, found where answers are given, and for longer. With `groups`, and where anything else than the
 soft discriminated subspace is asked for, neither is done.
 
 Such a change is thin: one habit of not answering, which whoever trains on a few of the facts unlearns for all of them. With
@@ -71,7 +71,7 @@ CHECKED, CHECKED_FROM = 8, 1 / 3  # steps between two times that they are asked,
 TOLD_REWORDED = 2  # such copies of every open forget question at least, beside own statements,
 TOLD_RANK, TOLD_KEEP = 2 / 3, 1.5  # and how many times as many directions and as much weight on kept text there are then,
 TOLD_RETAIN_ROWS = 24  # of which fewer rows a step suffice
-LOST_RANK, LOST_LIMIT, LOST_STEPS = 2, 1.6, 4 / 3  # how many times as many directions, as far and as many steps there are where
+LOST_RANK, LOST_LIMIT, LOST_STEPS = 5 / 3, 1.6, 4 / 3  # how many times as many directions, as far and as many steps there are where
 LOST_STATEMENTS = 2000  # statements of neighbours are kept, and so many of these at most
 CHOICE_COPIES, CHOICE_SHARE = 3, 0.5  # scrambled copies of forced choices, which stand for those not given
 FORGET_SLACK = 0.02  # forget loss that a smaller rank may cost
@@ -290,7 +290,8 @@ class _Scene:
             kept = _with_answers(context, kept, self.plain)
         if original is not None:
             original = _behind(original, len(self.kept_rows), reference_logprobs(context.loaded, some, context.cancelled))
-        more = {"rank": LOST_RANK * config.rank, "limit": LOST_LIMIT * config.limit, "steps": round(LOST_STEPS * config.steps)}
+        rank, steps = round(LOST_RANK * config.rank), round(LOST_STEPS * config.steps)
+        more = {"rank": rank, "limit": LOST_LIMIT * config.limit, "steps": steps}
         return replace(
             self,
             config=config.model_copy(update=more),
