@@ -26,8 +26,7 @@ TITLE = (
     "Accuracies in per cent after unlearning, *original* and *floor* (a model that never saw the topic, or chance) above; "
     "removed as in the README; KL to the original on all given text to keep, in nats a token. Seconds are those "
     "of the whole run, on a machine that did other work besides. Trained values: those of the method's largest training, for "
-    "`retrain` all of the model's.\n\nRows of `private-people` in other words are of before 2026-11-27, when each kind of fact was "
-    "asked in one of its two wordings only, but for those that are named below their table as of that day.\n"
+    "`retrain` all of the model's.\n"
 )
 FIGURES = ("removed", "removed_paraphrase", "removed_spanish")
 
@@ -98,7 +97,7 @@ def with_rows(text: str, new: str, foot: str) -> str:
     if old is None or _cells(old)[0] != _cells(new)[0]:
         raise SystemExit(f"{RESULTS.name} has no table '{heading}' with these columns.")
     heads, *rows = _cells(old)
-    given = {row[0]: row for row in _cells(new)[1:] if row[0].startswith("`")}
+    given = {row[0]: row for row in _cells(new)[1:]}
     merged = [given.pop(row[0], row) for row in rows] + list(given.values())
     after = old[old.rindex("|") + 1 :].strip()
     return with_section(text, f"{heading}\n\n{markdown(heads, merged)}\n\n{after}\n{foot}\n")
