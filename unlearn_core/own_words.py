@@ -3,9 +3,10 @@
 A forget set asks in few wordings, and a change that makes those fail may leave the facts to be told. Drawn freely, a model that
 was trained on statements of them makes such statements, in whatever language. What stands around a given name and its answer
 there is a frame; with the name of any given fact in it, it counts where the model knows that fact's answer at its end. Names and
-answers are those of given questions alone, texts with chat tokens are none, and nothing that is drawn is kept text (all of this
-is our addition). A model whose free texts never come to given names has no statements here; then nothing is asked and nothing
-changes. The same of neighbours, from the same texts: what it no longer says of them is lost, however well they are answered.
+answers are those of given questions alone, texts with chat tokens are none, and of what is drawn only such frames are used (all
+of this is our addition). A model whose free texts never come to given names has no statements here; then nothing is asked and
+nothing changes. The same of neighbours, from the same texts: what it no longer says of them is lost, however well they are
+answered.
 """
 
 from __future__ import annotations

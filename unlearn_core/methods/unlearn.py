@@ -414,8 +414,8 @@ def _until_told(scene: _Scene, change: Change, training: Iterator[Any]) -> Itera
             known, kept = (count_known(context.loaded, words.few, context.cancelled) for words in (told, near))
         if known > max(TOLD_ONCE, TOLD * len(told.few)):
             return scene.with_told(told.statements()), item.step
-        if len(near.few) - kept > max(TOLD_ONCE, TOLD * len(near.few)) and not context.cancelled():
-            return scene.with_kept(near.statements()), item.step
+        if len(near.few) - kept > max(TOLD_ONCE, TOLD * len(near.few)) and (stated := near.statements()):
+            return scene.with_kept(stated), item.step
     return None, 0
 
 
