@@ -52,6 +52,7 @@ def section(body: Mapping[str, Any]) -> str:
 def _row(row: Mapping[str, Any], splits: list[str]) -> list[str]:
     ended = (row.get("damage") or {}).get("words") or (NOT_RUN if row["status"] == RECORDED else row["status"])
     ended += ", relabelled" if row.get("relabelled") else ""
+    ended += f"; {row['note']}" if row.get("note") else ""
     return [f"`{row['method']}`", *(shown(_share(row["accuracy"].get(split)), ".1f") for split in splits),
             *(shown(row[name], ".2f") for name in FIGURES), shown(row["perplexity"], ".2f"), shown(row["kl"], ".4f"),
             shown(row["seconds"], ".0f"), shown(row["trained"], ","), ended]  # fmt: skip

@@ -230,9 +230,8 @@ def _said(lane: Lane, over: bool) -> str:
         return "not run" if lane.status == "waiting" else "interrupted"
     if row.get("error"):
         return " ".join(part for part in ("failed:", row["error"]["what"], row["error"]["why"]) if part)
-    if row.get("damage"):
-        return f"{lane.status}; {row['damage']['words']}"
-    return lane.status
+    damage = (row.get("damage") or {}).get("words")
+    return "; ".join(part for part in (lane.status, damage, row.get("note")) if part)
 
 
 def notes_html(view: RaceView) -> str:

@@ -66,14 +66,20 @@ def _sequence(body: Mapping[str, Any], undoing: tuple[str, int] | None, first: b
     about = f"{body['status']} · {duration(body['seconds'])} · {sequence_id}"
     head = (f"<strong>{escape(body['method'])}, {len(body['requests'])} requests</strong>: {escape(MODES.get(mode, mode))}"
             f'<span class="sequence-about">{escape(about)}</span>')  # fmt: skip
-    said = [f"<li>{escape(conflict['words'])}</li>" for conflict in body["conflicts"]]
-    conflicts = f'<p>Contradictions:</p><ul class="conflicts">{"".join(said)}</ul>' if said else ""
+    conflicts = _listed("Contradictions:", [conflict["words"] for conflict in body["conflicts"]])
+    besides = [line for step in body["undone"] for line in step.get("unexpected", ())]
+    conflicts += _listed("What was undone took more with it:", besides)
     error = body.get("error")
     failed = problem_html(error["what"], error["why"], error.get("remedy", ""), error.get("trace", "")) if error else ""
     waiting = f'<p role="status">Measuring without request {waits} …</p>' if waits else ""
     opened = " open" if first or waits else ""
     return (f'<details class="sequence" data-sequence="{escape(sequence_id, quote=True)}"{opened}><summary>{head}</summary>'
             f"{_table(body, waits)}{waiting}{failed}{conflicts}</details>")  # fmt: skip
+
+
+def _listed(title: str, lines: Sequence[str]) -> str:
+    said = "".join(f"<li>{escape(line)}</li>" for line in lines)
+    return f'<p>{title}</p><ul class="conflicts">{said}</ul>' if said else ""
 
 
 def _table(body: Mapping[str, Any], waits: int) -> str:

@@ -22,7 +22,8 @@ TERMS: dict[str, str] = {
     "reference": "What a model scores on these very questions that was trained on the same text, but never saw the topic.",
     "chance": "What guessing among the options scores. A model that forgot a task should do no better, and no worse.",
     "answered": "Share of free answers that are one of the options at all.",
-    "removed": "Share of the knowledge above the floor that is gone: (before − after) / (before − floor).",
+    "removed": "Share of the knowledge above the floor that is gone: (before − after) / (before − floor), 1 at most; what cannot "
+               "be told from chance counts as chance.",
     "damage": "How far the model's answers on given text to keep have moved from the original's: KL divergence, mean over "
               "answer tokens, in nats.",
     "trained": "How many values the method's largest training changes: of a low-rank change its factors, without what is fixed in "

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 LEAST, MOST = 1e-6, 10.0  # what a budget may be
 PASSED = (TopicReady, Phase, Progress, Measured, Notice)  # what a race says of a run at work
 RECORDED, NOT_RUN = "recorded", "not run here; accuracy and seconds are those of its training"
+SHIPPED = "trained before: measured here, the seconds are those of its training"
 FIGURES = ("removed", "removed_paraphrase", "removed_spanish", "rank", "relative_change")
 Row = dict[str, Any]
 
@@ -67,19 +68,38 @@ def lanes(config: RaceConfig) -> list[RunConfig]:
     return [config.run(name) for name in chosen]
 
 
-def field_of(config: RaceConfig, store: Store) -> tuple[list[RunConfig], dict[str, BadInput]]:
+def field_of(config: RaceConfig, store: Store) -> tuple[list[RunConfig], dict[str, LetheError]]:
     """Who takes part, and why the others cannot, by method. Raises BadInput where the race as a whole cannot be."""
     budget_of(config.mode, config.budget)
     asked = lanes(config)
     for name, error in problems(asked[0], store).items():
         if name in ("model", "topic", "device"):
             raise error
-    unable = {request.method: error for request in asked if (error := method_problem(request)) is not None}
+    unable = {request.method: error for request in asked if (error := _problem(request, store)) is not None}
     able = [request for request in asked if request.method not in unable]
     if not able:
         first = next(iter(unable.values()))
         raise BadInput("None of these methods can run.", str(first), "Choose others.", field="methods")
     return able, unable
+
+
+def _problem(request: RunConfig, store: Store) -> LetheError | None:
+    """Why a method cannot take part: its settings, or a model without the topic that is not at hand, for which no scores stand."""
+    if (error := method_problem(request)) is not None:
+        return error
+    try:
+        check_retraining(request, store)
+    except Unavailable as error:
+        return None if _reference_of(request, store) is not None else error
+    return None
+
+
+def _reference_of(config: RunConfig, store: Store) -> Reference | None:
+    """The kept scores of the retrained model, for the method whose result that is; None where there are none."""
+    if not find_method(config.method).is_reference:
+        return None
+    folder = model_folder(config.model)
+    return load_reference(folder, completed(find_topic(config.topic, folder, store.uploads), folder).topic)
 
 
 def budget_of(mode: str, budget: float | None) -> float | None:
@@ -138,10 +158,12 @@ class Track:
         """One method from request to row. A failure gives a row too, and the model is loaded anew after it."""
         from .pipeline import Job, record
 
+        reference = _reference_of(config, self.store)
         try:
             check_retraining(config, self.store)
         except Unavailable as error:
-            return self._recorded(config) or failed_row(config, error)
+            values = count_parameters(model_folder(config.model))
+            return failed_row(config, error) if reference is None else recorded_row(config, reference, values)
         clock: dict[str, float] = {}
         endings: list[Ending] = []
         first = self.summary is None
@@ -177,17 +199,12 @@ class Track:
         self.summary = self.summary or end.summary
         row = row_of(config, end.summary, self._divergence(config, folder.run_id, job.results.topic))
         row["unlearning_seconds"] = _between(clock, find_method(config.method).stages[0][0], "save")
+        if reference is not None and reference.seconds and not config.settings.get("fresh"):
+            row |= {"seconds": reference.seconds, "note": SHIPPED}
         if endings:
             row["damage"] = {"how": endings[0].how, "words": endings[0].words, "kl": endings[0].divergence}
             self.store.note(folder.run_id, f"{endings[0].sentence} Run again, it goes to its end.")
         return row
-
-    def _recorded(self, config: RunConfig) -> Row | None:
-        """The kept scores of the retrained model, for the method whose result that is; None where there are none."""
-        folder = model_folder(config.model)
-        topic = completed(find_topic(config.topic, folder, self.store.uploads), folder).topic
-        reference = load_reference(folder, topic) if find_method(config.method).is_reference else None
-        return recorded_row(config, reference, count_parameters(folder)) if reference is not None else None
 
     def _divergence(self, config: RunConfig, run_id: str, topic: Any) -> float | None:
         """On all given text to keep, of the edit as saved."""
@@ -308,7 +325,7 @@ def row_of(config: RunConfig, summary: Mapping[str, Any], divergence: float | No
         "accuracy": {split: cell["after"] for split, cell in summary["accuracy"].items()},
         "perplexity": summary["perplexity"]["after"], "seconds": summary["seconds"], "unlearning_seconds": None,
         "trained": summary["parameters"]["trained"], **{name: summary[name] for name in FIGURES},
-        "kl": divergence, "damage": None, "error": None,
+        "kl": divergence, "damage": None, "error": None, "note": None,
         "relabelled": bool((summary.get("relabelled") or {}).get("forget")),
     }
 

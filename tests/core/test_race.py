@@ -6,6 +6,7 @@ import json
 import math
 import re
 import shlex
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -27,6 +28,7 @@ from unlearn_core.edits.prompt import PromptEdit
 from unlearn_core.errors import BadInput, LetheError
 from unlearn_core.evaluation.divergence import Gauge, kept_text, kl_to_original, meter
 from unlearn_core.evaluation.recall import Recall
+from unlearn_core.evaluation.references import Reference, topic_hash, write_reference
 from unlearn_core.events import (
     TERMINAL,
     Event,
@@ -44,6 +46,7 @@ from unlearn_core.models.loading import LoadedModel
 from unlearn_core.preflight import own_settings
 from unlearn_core.runner import Busy, Runner
 from unlearn_core.store import Store
+from unlearn_core.topics.catalogue import find_topic
 from unlearn_core.topics.topic import Topic
 from unlearn_core.training import encode_rows, score
 
@@ -91,6 +94,22 @@ def test_a_method_that_cannot_run_is_left_out_with_the_reason(store: Store, worl
     for wrong in ({"methods": ("slow-noise",)}, {"topic": "tiny-cats"}, {"model": "no/where"}, {"mode": "defaults", "budget": 1.0}):
         with pytest.raises(BadInput):
             race.field_of(asked.model_copy(update=wrong), store)
+
+
+def test_a_method_without_the_model_it_rests_on_is_left_out_unless_kept_scores_stand_for_it(
+    store: Store, world: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "scored"
+    shutil.copytree(world, folder)
+    asked = RaceConfig(model=str(folder), topic="tiny-hats", methods=("task-vector", "sisa", "retrain"))
+    able, unable = race.field_of(asked, store)
+    assert [config.method for config in able] == ["task-vector"] and list(unable) == ["sisa", "retrain"]
+    assert "never saw the hats is not at hand" in str(unable["sisa"])
+    topic = find_topic("tiny-hats", folder)
+    write_reference(folder, topic, Reference("w" * 64, topic_hash(topic), "1", {"forget": 0.25}, {"forget": "retrained"}, {},
+                                            {"forget": 8}, 12.5))  # fmt: skip
+    able, unable = race.field_of(asked, store)
+    assert [config.method for config in able] == ["task-vector", "retrain"] and list(unable) == ["sisa"]
 
 
 def test_the_command_of_a_race_asks_for_the_same_race() -> None:

@@ -155,10 +155,11 @@ def test_a_run_is_refused_and_a_race_shows_what_is_recorded(scored, tmp_path, ca
     assert said.count("\n") == 1 and "Only its scores are kept." in said
     assert main(["race", *common, "--methods", "retrain,sisa,slow-noise", "--json"]) == 0
     body = json.loads(capsys.readouterr().out)
-    retrain, sharded, noise = body["rows"]
+    retrain, noise = body["rows"]
+    sharded, = body["left_out"]
     assert retrain["status"] == "recorded" and retrain["accuracy"] == {"forget": 0.25} and retrain["seconds"] == 12.5
     assert retrain["run_id"] is retrain["removed"] is retrain["kl"] is retrain["error"] is None
-    assert sharded["status"] == "failed" and "not at hand" in sharded["error"]["what"] and sharded["accuracy"] == {}
+    assert sharded["method"] == "sisa" and "not at hand" in sharded["why"]
     assert noise["status"] == "done" and body["status"] == "done"
     assert main(["race", *common, "--methods", "retrain,slow-noise"]) == 0
     assert "recorded  not run here; accuracy and seconds are those of its training" in capsys.readouterr().out

@@ -222,6 +222,8 @@ def test_the_text_says_every_number_and_what_was_not_asked_yet() -> None:
     assert lines["forgotten so"][-1] == "0.000" and lines["retain"][-2:] == ["1.000", "0.000"]
     assert lines["perplexity"] == ["perplexity", "2.00", "3.00"] and "stopped," in lines["s1: npo, sta"]
     assert sequence.table(body).endswith("contradiction: Request 1 forgets what request 2 keeps.")
+    body["undone"] = [body["steps"][-1] | {"unexpected": ["without 1: request 2 (Bob) is known again"]}]
+    assert sequence.table(body).endswith("\nwithout 1: request 2 (Bob) is known again")
 
 
 # edits put together
@@ -235,6 +237,23 @@ def layer(seed: int) -> LayerEdit:
     stream = torch.Generator().manual_seed(seed)
     inputs = torch.randn(9, 3, generator=stream)
     return LayerEdit({"b": (torch.randn(3, 3, generator=stream),)}, {"b": (inputs.T @ inputs,)})
+
+
+def test_an_undo_says_who_is_known_again_without_having_been_undone_and_who_does_not_come_back() -> None:
+    rows = [{"key": f"{place}-{split}", "kind": "request", "request": place, "title": name, "split": split}
+            for place, name in enumerate(("Ann", "Bob", "Cy", "Dee"), start=1) for split in ("forget", "forget_spanish")]
+    rows.append({"key": "retain", "kind": "retain", "request": 0, "title": "retain", "split": "retain"})
+
+    def step(title: str, asked: list[int], *shares: float | None, **more: list[int]) -> dict:
+        cells = {f"{place}-{split}": {"accuracy": share} for place, share in enumerate(shares, start=1) if share is not None
+                 for split in ("forget", "forget_spanish")}
+        return {"title": title, "asked": asked, "cells": {**cells, "retain": {"accuracy": 1.0}}, **more}
+
+    body = {"rows": rows, "steps": [step("original", [], 1, 1, 1, 1), step("after 4", [1, 2, 3, 4], 0, 0, 0, 0.1)]}
+    again, gone = sequence.unexpected(body, step("without 2", [1, 3, 4], 0.09, 0.5, 0.8, 0.15, without=[2]))
+    assert again.startswith("without 2: request 2 (Bob) does not come back, but for 50% (100% originally)")
+    assert gone.startswith("without 2: request 3 (Cy), which stays asked for, is known again to 80% (0% before)")
+    assert sequence.unexpected(body, step("without 2", [1, 3, 4], 0, 0.95, 0.05, None, without=[2])) == []
 
 
 def test_edits_are_added_or_fused_and_one_alone_stays_as_it_is() -> None:

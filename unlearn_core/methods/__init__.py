@@ -62,9 +62,9 @@ METHODS: dict[str, str] = {  # by family, in the order of base.FAMILIES
 ALSO_CALLED = {"neggrad": "gradient-ascent", "negativegradient": "gradient-ascent", "taskarithmetic": "task-vector",
                "ft": "finetune"}  # in papers
 
-# A baseline of EUL's paper that is not here, as the README's table says it.
-LEFT_OUT = ("`mend`", "Baselines", "**Left out**: it trains a second network for every model before the first request.", "", "",
-            "Mitchell et al. 2022, arXiv 2110.11309")
+# A baseline of EUL's paper that is not here, and its line in the README's table.
+MEND, WHY_NOT = "mend", "it trains a second network for every model before the first request."
+LEFT_OUT = (f"`{MEND}`", "Baselines", f"**Left out**: {WHY_NOT}", "", "", "Mitchell et al. 2022, arXiv 2110.11309")
 
 # What pydantic says of these speaks of parsing.
 _PLAIN = {
@@ -76,6 +76,9 @@ _PLAIN = {
 
 def find_method(name: str) -> Method:
     """The method of that name; raises BadInput naming near matches and all that there are."""
+    if name == MEND:
+        raise BadInput("The method 'mend' is left out.", f"{WHY_NOT[0].upper()}{WHY_NOT[1:]}", f"There are: {', '.join(METHODS)}.",
+                       field="method")  # fmt: skip
     if name not in METHODS:
         raise BadInput(f"There is no method '{name}'.", "", did_you_mean(name, list(METHODS), ALSO_CALLED), field="method")
     module, attribute = METHODS[name].split(":")

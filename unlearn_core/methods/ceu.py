@@ -55,7 +55,7 @@ METHOD = Method(
     "CE-U",
     "Yang 2025, arXiv 2503.01224",
     "gradient",
-    "Teaches the model what it would say if the forget answer's tokens were impossible.",
+    "Teaches the model what it would say if the forget answer's tokens were impossible; neighbours suffer.",
     "retain_weight",
     CeuConfig,
     (("train", "Train against the topic"), ("describe", "Compare the spectra")),

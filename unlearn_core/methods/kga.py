@@ -162,7 +162,7 @@ METHOD = Method(
     "KGA",
     "Wang et al. 2023, arXiv 2305.06535",
     "gradient",
-    "Makes the model as far from one that knows the topic as the original is from one that knows unseen text.",
+    "Makes the model as far from one that knows the topic as the original is from one that knows unseen text; neighbours suffer.",
     "keep",
     KgaConfig,
     (

@@ -57,7 +57,7 @@ METHOD = Method(
     "KL minimisation",
     "Maini et al. 2024, arXiv 2401.06121",
     "gradient",
-    "Makes forget answers unlikely while staying close to the original on given text to keep.",
+    "Makes forget answers unlikely while staying close to the original on given text to keep; neighbours suffer.",
     "retain_weight",
     KlMinimizationConfig,
     (("train", "Train against the topic"), ("describe", "Compare the spectra")),

@@ -124,7 +124,8 @@ METHOD = Method(
     "LLMU",
     "Yao et al. 2023, arXiv 2310.10683",
     "gradient",
-    "Makes forget answers unlikely and random ones likely, and stays close to the original on given text to keep.",
+    "Makes forget answers unlikely and random ones likely, and stays close to the original on given text to keep; "
+    "neighbours suffer.",
     "random_weight",
     LlmuConfig,
     (("train", "Train against the topic"), ("describe", "Compare the spectra")),

@@ -54,7 +54,7 @@ METHOD = Method(
     "Weighted gradient ascent",
     "Wang et al. 2025, arXiv 2502.19301",
     "gradient",
-    "Makes forget answers unlikely, with most weight on the tokens that are still likely.",
+    "Makes forget answers unlikely, with most weight on the tokens that are still likely; neighbours suffer.",
     "beta",
     WgaConfig,
     (("train", "Train against the topic"), ("describe", "Compare the spectra")),

@@ -11,7 +11,7 @@ Undo of a request is the stack, sum or fusion of the other requests' own edits; 
 from __future__ import annotations
 
 from .requests import APART, FUSE, JOINT, MODES, MOST, STACK, Plan, Request, planned, single_requests, topic_requests
-from .table import table
+from .table import table, unexpected
 
 __all__ = ["APART", "FUSE", "JOINT", "MODES", "MOST", "STACK", "Plan", "Request", "planned", "single_requests", "table",
-           "topic_requests"]  # fmt: skip
+           "topic_requests", "unexpected"]  # fmt: skip

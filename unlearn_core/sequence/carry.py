@@ -39,6 +39,7 @@ from .requests import (
     step_topic,
     topic_requests,
 )
+from .table import unexpected
 
 COMBINED = "combined"
 # Of fusion. One request's few texts leave most directions nearly unread, and a small ridge rebuilds the layers there from next
@@ -184,8 +185,9 @@ class Conductor:
         original = self._read(board, loaded, None)
         asked = [run["place"] for run in found.body["runs"] if run["place"] not in places]
         step = _step(f"without {', '.join(map(str, sorted(places)))}", board, self._read(board, loaded, edit), original, asked)
+        step |= {"without": sorted(places)}
         kept = [one for one in found.body["undone"] if one["without"] != sorted(places)]
-        body = found.body | {"undone": [*kept, step | {"without": sorted(places)}]}
+        body = found.body | {"undone": [*kept, step | {"unexpected": unexpected(found.body, step)}]}
         found.folder.write(body)
         return body
 

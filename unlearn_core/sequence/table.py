@@ -9,6 +9,28 @@ POOLED = {"forget": "forgotten so far", "forget_paraphrase": "  in other words",
           "forget_choice": "  among options"}  # fmt: skip
 
 
+AGAIN = 0.1  # by how much more of a request must be known again, or less of it come back, for an undo to say so
+
+
+def unexpected(body: Mapping[str, Any], step: Mapping[str, Any]) -> list[str]:
+    """What an undo did besides: requests that stay asked for and are known again, and undone ones that do not come back."""
+    first, last, without = body["steps"][0], body["steps"][-1], step["title"]
+    said = []
+    for row in body["rows"]:
+        shares = [(one["cells"].get(row["key"]) or {}).get("accuracy") for one in (first, last, step)]
+        if row["kind"] != "request" or row["split"] != "forget" or None in shares:
+            continue
+        known, before, now = shares
+        who, place = f"request {row['request']} ({row['title']})", row["request"]
+        if place in step["asked"] and now - before >= AGAIN:
+            said.append(f"{without}: {who}, which stays asked for, is known again to {now:.0%} ({before:.0%} before): it relied on "
+                        "what was undone. Ask for it once more.")  # fmt: skip
+        elif place in step.get("without", ()) and known - now >= AGAIN:
+            said.append(f"{without}: {who} does not come back, but for {now:.0%} ({known:.0%} originally): other requests took it "
+                        "along.")  # fmt: skip
+    return said
+
+
 def table(body: Mapping[str, Any]) -> str:
     """The sequence for a person. In brackets: a request that was not made yet, or was undone."""
     steps = [*body["steps"], *body["undone"]]
@@ -28,6 +50,7 @@ def table(body: Mapping[str, Any]) -> str:
     text = ["".join([line[0].ljust(widest), *(cell.rjust(max(9, len(head[place]) + 2)) for place, cell in
                                               enumerate(line[1:], start=1))]).rstrip() for line in lines]  # fmt: skip
     said = [f"contradiction: {conflict['words']}" for conflict in body["conflicts"]]
+    said += [line for step in body["undone"] for line in step.get("unexpected", ())]
     error = [f"failed: {body['error']['what']} {body['error']['why']}".rstrip()] if body.get("error") else []
     first = f"{body['sequence_id']}: {body['method']}, {body['mode']}; {body['status']}, {body['seconds']} s"
     return "\n".join([first, "", *text, *([""] if said or error else []), *said, *error])
