@@ -40,8 +40,8 @@ TITLE = (
     "together, nothing trained again.\n\nWhat fused layers of EUL have forgotten comes back as further requests are fused in: 77 % "
     "is known again after eight. The layers are fitted to all requests at once, and on what persons' questions share they become "
     "their mean. At a temperature of 2, EUL's default, each layer changes less, and 96 % comes back (everything else stays at 100 "
-    "%). An undo in a stack can take more with it: `unlearn` without request 3 knows request 4 again to 83 %, whose edit was trained on "
-    "top of it, and `npo` does not bring request 3 back; the undo says so (since 2026-11-27).\n"
+    "%). An undo in a stack can take more with it: `unlearn` without request 3 knows request 4 again to 83 %, whose edit was "
+    "trained on top of it, and `npo` does not bring request 3 back; the undo says so (since 2026-11-27).\n"
 )
 
 
