@@ -12,7 +12,7 @@ from unlearn_core.config import DEFAULTS, EQUAL_DAMAGE
 from .families import boxes
 from .live_plot import LivePlot
 from .palette import SPLIT_TITLES
-from .picker import Picker
+from .picker import KeptPicker, Picker
 from .race_plot import HEIGHT
 from .race_view import RaceView
 from .race_words import head_html, mode_words
@@ -61,7 +61,7 @@ def build_races(methods: list[dict[str, Any]], earlier: str) -> Races:
     parts["head"] = gr.HTML(head_html(RaceView(), False), elem_id="race-head")
     with gr.Row(elem_id="race-going"):
         parts["now"] = gr.HTML("", elem_id="race-now")
-        parts["actions"] = Picker("", elem_id="race-actions")
+        parts["actions"] = KeptPicker("", elem_id="race-actions")
     parts["finding"] = gr.HTML("", elem_id="race-finding")
     parts["upward"] = gr.Radio(UPWARD, value="retain", label="Upwards in the picture", elem_id="race-upward")
     parts["plot"] = LivePlot(None, height=HEIGHT, elem_id="race-plot", label="How much each method forgot, and how much it kept")

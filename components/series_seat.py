@@ -17,6 +17,7 @@ class SeriesSeat:
     shown: bool = False  # whether its view is the one that the Runs tab shows
     stopping: bool = False
     seen: dict[str, Any] = field(default_factory=dict)  # the parts as they are on the page
+    drawn: int = 0  # how many numbered pictures there were
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def open(self, name: str) -> None:
@@ -35,6 +36,11 @@ class SeriesSeat:
         with self.lock:
             begun, self.pending = self.pending, False
             return self.generation if begun else None
+
+    def number(self) -> int:
+        """Of the next picture: the page lets no earlier one replace a later. To be called with the lock."""
+        self.drawn += 1
+        return self.drawn
 
     def changed(self, parts: dict[str, Any]) -> dict[str, Any]:
         """Those of `parts` that are not as they are on the page, which they will be; to be called with the lock."""
