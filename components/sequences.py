@@ -68,7 +68,7 @@ def _sequence(body: Mapping[str, Any], undoing: tuple[str, int] | None, first: b
             f'<span class="sequence-about">{escape(about)}</span>')  # fmt: skip
     conflicts = _listed("Contradictions:", [conflict["words"] for conflict in body["conflicts"]])
     besides = [line for step in body["undone"] for line in step.get("unexpected", ())]
-    conflicts += _listed("What was undone took more with it:", besides)
+    conflicts += _listed("The undo did more, or less, than it was asked:", besides)
     error = body.get("error")
     failed = problem_html(error["what"], error["why"], error.get("remedy", ""), error.get("trace", "")) if error else ""
     waiting = f'<p role="status">Measuring without request {waits} …</p>' if waits else ""

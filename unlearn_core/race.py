@@ -162,8 +162,9 @@ class Track:
         try:
             check_retraining(config, self.store)
         except Unavailable as error:
-            values = count_parameters(model_folder(config.model))
-            return failed_row(config, error) if reference is None else recorded_row(config, reference, values)
+            if reference is None:
+                return failed_row(config, error)
+            return recorded_row(config, reference, count_parameters(model_folder(config.model)))
         clock: dict[str, float] = {}
         endings: list[Ending] = []
         first = self.summary is None

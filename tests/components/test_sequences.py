@@ -48,10 +48,10 @@ def cells_of(html: str, words: str) -> list[str]:
 
 def test_what_an_undo_did_besides_stands_below_the_table_in_text() -> None:
     undone = body()
-    assert "took more with it" not in sequences_html([undone])
+    assert "than it was asked" not in sequences_html([undone])
     undone["undone"][0]["unexpected"] = [f"without 1: request 2 {EVIL} is known again to 80%"]
     html = sequences_html([undone])
-    assert "What was undone took more with it:" in html and "known again to 80%" in html and EVIL not in html
+    assert "The undo did more, or less, than it was asked:" in html and "known again to 80%" in html and EVIL not in html
 
 
 def test_each_line_shows_its_accuracy_at_every_step_in_the_hue_of_its_set() -> None:
