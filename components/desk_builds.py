@@ -17,7 +17,7 @@ from .build_words import Offer, build_html
 from .desk import Desk
 from .desk_audits import AuditsDesk
 from .follower import seconds_since
-from .picker import numbered
+from .pictures import numbered
 from .problems import card
 from .screen import Drawn
 from .seats import Seat

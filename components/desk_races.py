@@ -18,7 +18,6 @@ from .desk import Desk
 from .families import all_or_none, of_families
 from .follower import seconds_since
 from .links import parse
-from .picker import numbered
 from .problems import card, notice_html, problem_html
 from .race_plot import race_figure
 from .race_view import RaceView, fold
@@ -158,10 +157,7 @@ class RacesDesk:
                 "race_table": words.table_html(view, race.sort, race.falling),
                 "race_notes": words.notes_html(view),
             }
-            new = race.changed(parts)
-            if "race_actions" in new:  # what Stop answers may come after the last picture
-                new["race_actions"] = numbered(new["race_actions"], race.number())
-            return new
+            return race.changed(parts, "race_actions")
 
     def _list(self, seat: Seat) -> str:
         return words.list_html(self.store.races(), seat.race.name)

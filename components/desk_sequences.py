@@ -193,11 +193,12 @@ class SequencesDesk:
         with here.lock:
             body = self._body(here.name) if here.name else None
             ours = here.running and self.runner.sequencing() == here.name
-            return here.changed({
+            parts = {
                 "sequence_now": now_html(body, here.doing, seconds_since(body["started_at"]) if body else 0.0, here.running),
                 "sequence_actions": stop_html(ours, here.stopping),
                 "sequences": sequences_html(self.store.sequences(), seat.undoing, here.name, seat.undone),
-            })  # fmt: skip
+            }  # fmt: skip
+            return here.changed(parts, "sequence_actions")
 
     # --- looking ------------------------------------------------------------------------------------------------------
 

@@ -142,18 +142,13 @@ class Picker(gr.HTML):
 
 
 class KeptPicker(Picker):
-    """A picker that keeps the keyboard's place when it is drawn again, and of two pictures (see `numbered`) the later one.
+    """A picker that keeps the keyboard's place when it is drawn again, and of two pictures (see `pictures.numbered`) the later one.
 
     Elements with `data-row` are its rows, each with a button; the document's event `lethe-move` goes `detail` rows on.
     """
 
     def __init__(self, value: str = "", **layout: Any) -> None:
         super().__init__(value, _PICK + _KEEP, html_template='<div class="kept"></div>', **layout)
-
-
-def numbered(html: str, number: int) -> str:
-    """A picture for a `KeptPicker`, of which there are earlier and later ones."""
-    return f"<!--{number}-->{html}"
 
 
 class Saved(gr.HTML):

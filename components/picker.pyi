@@ -76,7 +76,7 @@ class Standing(gr.HTML):
 
     
 class KeptPicker(Picker):
-    """A picker that keeps the keyboard's place when it is drawn again, and of two pictures (see `numbered`) the later one.
+    """A picker that keeps the keyboard's place when it is drawn again, and of two pictures (see `pictures.numbered`) the later one.
 
     Elements with `data-row` are its rows, each with a button; the document's event `lethe-move` goes `detail` rows on.
     """

@@ -14,7 +14,7 @@ from .ask import chips_html
 from .internals import angles_words, change_table_html, change_words, layers, spectrum_words, strongest
 from .links import ViewState, query_string
 from .pairs import pairs_html, shown
-from .picker import numbered
+from .pictures import numbered
 from .plots import accuracy_figure, angles_figure, change_map_figure, matrix_order, spectrum_figure
 from .question_list import filters_html, list_html
 from .seats import Seat

@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from .picker import Picker
+from .picker import KeptPicker, Picker
 from .sequences import MODE_TITLES, MODES
 
 MOST = 8  # requests in a sequence
@@ -46,7 +46,7 @@ class Sequences:
 def build_sequences(topics: list[tuple[str, str]], tables: str) -> Sequences:
     """`topics`: (title, name) of each to choose from; `tables`: the saved sequences as they are at first."""
     with gr.Row(elem_id="sequence-going"):  # first: on a phone the form fills the screen
-        now, actions = gr.HTML("", elem_id="sequence-now"), Picker("", elem_id="sequence-actions")
+        now, actions = gr.HTML("", elem_id="sequence-now"), KeptPicker("", elem_id="sequence-actions")
     parts = _request(topics) | {"now": now, "actions": actions}
     parts["tables"] = Picker(tables, elem_id="sequences")
     return Sequences(**parts)

@@ -6,6 +6,8 @@ import threading
 from dataclasses import dataclass, field
 from typing import Any
 
+from .pictures import numbered
+
 
 @dataclass
 class SeriesSeat:
@@ -37,13 +39,15 @@ class SeriesSeat:
             begun, self.pending = self.pending, False
             return self.generation if begun else None
 
-    def number(self) -> int:
-        """Of the next picture: the page lets no earlier one replace a later. To be called with the lock."""
-        self.drawn += 1
-        return self.drawn
+    def changed(self, parts: dict[str, Any], actions: str = "") -> dict[str, Any]:
+        """Those of `parts` that are not as they are on the page, which they will be; to be called with the lock.
 
-    def changed(self, parts: dict[str, Any]) -> dict[str, Any]:
-        """Those of `parts` that are not as they are on the page, which they will be; to be called with the lock."""
+        `actions` names the part with the Stop button, a `KeptPicker`: what Stop answers may come after the last picture, so that
+        each has a number, and the page lets no earlier one replace a later.
+        """
         new = {name: value for name, value in parts.items() if name not in self.seen or self.seen[name] != value}
         self.seen.update(new)
+        if actions in new:
+            self.drawn += 1
+            new[actions] = numbered(new[actions], self.drawn)
         return new
