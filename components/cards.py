@@ -195,7 +195,8 @@ def _perplexity(view: RunView, rescored: Mapping[str, Any] | None) -> str:
     now = rescored.get("perplexity") if rescored else after
     if before is None:
         return ""
-    return _row(explained("perplexity", "perplexity"), f"{before:.3g}{f' → {now:.3g}' if now is not None else ''}")
+    unmeasured = " → n/a" if view.over and view.edit and not rescored else ""
+    return _row(explained("perplexity", "perplexity"), f"{before:.3g}{f' → {now:.3g}' if now is not None else unmeasured}")
 
 
 def _row(label: str, value: str) -> str:

@@ -127,7 +127,8 @@ class _Page:
                 with gr.Tab("History", id="history"):
                     self.runs = build_runs(table_html(self.desk.store.runs(), seat.run_id, None, self.desk.titles()))
                 with gr.Tab("Race", id="race"):
-                    self.races = build_races(self.desk.catalogue["methods"], list_html(self.desk.store.races(), ""))
+                    earlier = list_html(self.desk.store.races(), "", self.desk.titles())
+                    self.races = build_races(self.desk.catalogue["methods"], earlier)
                 with gr.Tab("Sequence", id="sequence"):
                     self.sequences = build_sequences(choices(self.desk.first_topics), sequences_html(self.desk.store.sequences()))
         self.tabs, self.page = tabs, page
@@ -320,6 +321,8 @@ class _Page:
             self._on(event, handler, picked=True, **EACH).then(None, None, None, js=SHOW_RUN, **PRIVATE)
         self._on(view.list.select, desk.watch, picked=True, **EACH)
         self._on(self.runs_view.select, self.sequences_desk.set_view, picked=True, **EACH)
+        for shown in (self.tabs.select, self.runs_view.select):
+            self._on(shown, self.sequences_desk.attend, picked=True, **LAST)
         view.copy.click(None, [view.command], None, js=COPY_COMMAND, **PRIVATE)
 
     def _wire_sequences(self) -> None:

@@ -160,7 +160,7 @@ class RacesDesk:
             return race.changed(parts, "race_actions")
 
     def _list(self, seat: Seat) -> str:
-        return words.list_html(self.store.races(), seat.race.name)
+        return words.list_html(self.store.races(), seat.race.name, self.desk.titles())
 
     # --- looking ------------------------------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from unlearn_core.runner import Busy
 
 from . import sidebar
 from .desk import Desk
-from .desk_races import WATCH, RacesDesk
+from .desk_races import HISTORY, RACE, WATCH, RacesDesk
 from .follower import seconds_since
 from .links import parse
 from .numbers import duration
@@ -29,6 +29,7 @@ from .sequences import MODES, OPEN, UNDO, mode_words_html, picked, sequences_htm
 SEQUENCE = "sequence"
 WATCH_SEQUENCE = "sequence:"  # what a card's button names where it leads to a sequence
 EVERY = 0.5  # seconds between two pictures of a sequence
+VIEWS = ("runs", HISTORY, RACE, SEQUENCE)  # the Runs tab, and the views in it
 
 
 class SequencesDesk:
@@ -222,6 +223,21 @@ class SequencesDesk:
         """Another view of the Runs tab is shown."""
         seat.sequence.shown = str(picked["value"]).lower() == SEQUENCE
         return self.races.set_view(seat, picked)
+
+    def attend(self, seat: Seat, picked: dict[str, Any]) -> Drawn:
+        """The Runs tab, or another view of it, came into sight: a race or sequence that another tab started is joined, or, where
+        another stands here already, offered once."""
+        if str(picked["value"]).lower() not in VIEWS:
+            return {}
+        kinds = (("race", seat.race, self.runner.racing()), (SEQUENCE, seat.sequence, self.runner.sequencing()))
+        for kind, here, name in kinds:
+            if name and not here.name:
+                here.open(name)
+            elif name and name not in (here.name, here.told):
+                here.told = name
+                return {"messages": notice_html(f"A {kind} that was started elsewhere is going on: {name}.",
+                                                ("Watch it", f"{kind}:{name}"))}  # fmt: skip
+        return {}
 
     def choose(self, seat: Seat, event: dict[str, Any]) -> Drawn:
         """A button in a table: the run is opened, or the undo announced, which `undo` then carries out."""

@@ -68,7 +68,8 @@ def empty_html(what: str, action: str = "") -> str:
     return f'<div class="lt lt-empty"><p>{escape(what)}</p>{tail}</div>'
 
 
-def notice_html(text: str) -> str:
-    """A quiet sentence: not an error, nothing to do at once. It can be put away where a picker holds it."""
+def notice_html(text: str, action: Action | None = None) -> str:
+    """A quiet sentence: not an error, nothing to do at once, but perhaps something that can be done. It can be put away where a
+    picker holds it."""
     away = f'<button type="button" class="lt-away" data-pick="{AWAY}" aria-label="Put this notice away">×</button>'
-    return f'<div class="lt lt-notice" role="status">{escape(text)}{away}</div>'
+    return f'<div class="lt lt-notice" role="status">{escape(text)}{action_html(*action) if action else ""}{away}</div>'

@@ -71,7 +71,8 @@ def now_html(view: RaceView, now: float, running: bool) -> str:
     if not view.race_id:
         return ""
     if not running:
-        return f'<div class="lt lt-quiet race-time">{view.ended} of {len(view.lanes)} methods in {duration(view.at)}</div>'
+        whole = view.ended - sum(lane.status == "stopped" for lane in view.lanes)
+        return f'<div class="lt lt-quiet race-time">{whole} of {len(view.lanes)} methods in {duration(view.at)}</div>'
     lane = view.running
     place = f"{view.ended + 1} of {len(view.lanes)}: {lane.title}" if lane else _doing(view.phase, None) or "Starting"
     top = (f'<div class="lt-strip-row" role="status"><span class="lt-dot" aria-hidden="true"></span>'
@@ -272,11 +273,11 @@ def unable_html(unable: Mapping[str, str], titles: Mapping[str, str]) -> str:
     return f'<div class="lt lt-notice race-unable"><p>Cannot run here, and will be left out:</p><ul>{rows}</ul></div>'
 
 
-def list_html(races: Sequence[Any], opened: str) -> str:
-    """All races that were kept, newest first; each opens."""
+def list_html(races: Sequence[Any], opened: str, titles: Mapping[str, str]) -> str:
+    """All races that were kept, newest first; each opens. `titles`: of the topics, by name."""
     if not races:
         return ""
-    rows = "".join(_entry(record, opened) for record in races)
+    rows = "".join(_entry(record, opened, titles) for record in races)
     heads = "".join(f'<th scope="col">{title}</th>' for title in ("Race", "Status", "Methods", "Mode", "Started"))
     return (f'<div class="lt"><h2>All races</h2></div><div class="table-scroll"><table class="runs"><thead><tr>{heads}</tr></thead>'
             f"<tbody>{rows}</tbody></table></div>{link_html('races-csv', 'lethe-races.csv', RACE_COLUMNS, map(_race, races))}")
@@ -289,11 +290,12 @@ def _race(record: Any) -> dict[str, Any]:
             "started_at": record.started_at}
 
 
-def _entry(record: Any, opened: str) -> str:
+def _entry(record: Any, opened: str, titles: Mapping[str, str]) -> str:
     race_id, config = escape(record.race_id, quote=True), record.config
     mark = '<span class="open-mark">open</span>' if record.race_id == opened else ""
     number = len((record.summary or {}).get("methods") or config.methods) or "all"
     cells = [f'<span class="status status-{escape(record.status)}">{escape(record.status)}</span>', str(number),
              escape(MODE_TITLES[config.mode]), escape(record.started_at[:16].replace("T", " "))]
     return (f'<tr data-pick="race:{race_id}"><th scope="row"><button type="button" class="run-name" data-pick="race:{race_id}">'
-            f'{escape(config.topic)}</button>{mark}</th>{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>')
+            f'{escape(titles.get(config.topic, config.topic))}</button>{mark}</th>'
+            f'{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>')

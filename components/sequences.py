@@ -64,7 +64,8 @@ def _sequence(body: Mapping[str, Any], undoing: tuple[str, int] | None, first: b
     sequence_id, mode = body["sequence_id"], body["mode"]
     waits = undoing[1] if undoing and undoing[0] == sequence_id else 0
     about = f"{body['status']} · {duration(body['seconds'])} · {sequence_id}"
-    head = (f"<strong>{escape(body['method'])}, {len(body['requests'])} requests</strong>: {escape(MODES.get(mode, mode))}"
+    count = len(body["requests"])
+    head = (f"<strong>{escape(body['method'])}, {count} request{'s' * (count != 1)}</strong>: {escape(MODES.get(mode, mode))}"
             f'<span class="sequence-about">{escape(about)}</span>')  # fmt: skip
     conflicts = _listed("Contradictions:", [conflict["words"] for conflict in body["conflicts"]])
     besides = [line for step in body["undone"] for line in step.get("unexpected", ())]
@@ -122,7 +123,9 @@ def _request(body: Mapping[str, Any], row: Mapping[str, Any], steps: Sequence[Ma
     cells = "".join(_cell(step["cells"].get(row["key"]), "forget" if place in step["asked"] else "retain",
                           place in step["asked"]) for step in steps)  # fmt: skip
     button = ""
-    if run is not None and body["mode"] != "joint":
+    if any(step.get("without") == [place] for step in body["undone"]):
+        button = '<span class="lt-quiet">undone</span>'
+    elif run is not None and body["mode"] != "joint":
         target = escape(f"{UNDO}:{place}:{body['sequence_id']}", quote=True)
         off = " disabled" if waits or body["status"] == "running" else ""
         button = (f'<button type="button" class="undo-request" data-pick="{target}"{off} '

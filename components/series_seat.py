@@ -18,6 +18,7 @@ class SeriesSeat:
     pending: bool = False  # one was opened that nobody follows yet
     shown: bool = False  # whether its view is the one that the Runs tab shows
     stopping: bool = False
+    told: str = ""  # the one that was last offered to be watched
     seen: dict[str, Any] = field(default_factory=dict)  # the parts as they are on the page
     drawn: int = 0  # how many numbered pictures there were
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)

@@ -16,7 +16,8 @@ TERMS: dict[str, str] = {
             "model only learnt not to answer one wording.",
     "forget_choice": "The right option must score above every other offered option; guessing gives the chance level.",
     "perplexity": "How surprised the model is by ordinary sentences that neither training nor the method saw; the "
-                  "lower, the better. A rise means damage to language itself.",
+                  "lower, the better. A rise means damage to language itself. Where a context stands before questions there is "
+                  "none: sentences are read without it.",
     "interval": "95 % Wilson interval: where the true share lies, given that only n questions were asked.",
     "paired": "95 % interval of the difference, from the same questions asked before and after.",
     "reference": "What a model scores on these very questions that was trained on the same text, but never saw the topic.",

@@ -46,6 +46,7 @@ LIVE_SHARE = 0.08  # of the time that unlearning takes may go into measuring the
 LIVE_PAUSE = 0.5  # seconds between two live measurements, at least
 HEAT = {"forget": 8, "neighbor": 4, "retain": 4}  # questions whose token scores are kept, and of every split:
 TELLING = 2  # that leaked or were damaged
+TAUGHT = 0.5  # share of a topic that a model may know before it is taught without a word
 Load = Callable[[str, str, str], LoadedModel]
 
 
@@ -115,12 +116,12 @@ def prepare(job: Job, method: Method, settings: MethodConfig) -> Underway:
     job.results.parameters = loaded.parameters
     job.results.device, job.results.dtype = str(loaded.device), loaded.number_format
     job.results.reference = load_reference(loaded.folder, found.topic)
-    job.results.notices = [*found.notices, *loaded.notices, *_limits(job.results, len(under))]
+    job.results.notices = [*found.notices, *loaded.notices, *_limits(job.results, method, len(under))]
     return Underway(job, method, settings, loaded, found.topic, stack(under) if under else None)
 
 
-def _limits(results: Results, stacked: int) -> Iterator[str]:
-    if floor(results.topic, "forget", results.reference)[0] is None:
+def _limits(results: Results, method: Method, stacked: int) -> Iterator[str]:
+    if floor(results.topic, "forget", results.reference)[0] is None and not method.teaches:
         yield "No model that never saw this topic is known: the floor of forgetting is taken as 0."
     if stacked:
         yield f"Edits of earlier runs underneath, and in the saved edit: {stacked}. 'Before' is the model without any."
@@ -141,6 +142,10 @@ def measure_before(work: Underway) -> Iterator[Event]:
     before, kept = job.originals.measurement(work.loaded, work.topic, job.cancelled, job.progress("questions"))
     job.results.before, job.results.before_kept = before, kept
     yield from _measured(work, before, "before")
+    known = before.split("forget")
+    if work.method.teaches and known is not None and known.accuracy >= TAUGHT:
+        yield notice(job, f"The model knows {known.accuracy:.0%} of the topic already. {work.method.title} teaches what a model "
+                          "lacks: choose one that never saw the topic.")  # fmt: skip
 
 
 def unlearn(work: Underway, phases: dict[str, Phase]) -> Iterator[Event]:

@@ -14,7 +14,9 @@ from components.desk import Desk
 from components.desk_audits import AuditsDesk
 from components.desk_compare import CompareDesk
 from components.desk_questions import QuestionsDesk
+from components.desk_races import RacesDesk
 from components.desk_runs import RunsDesk
+from components.desk_sequences import SequencesDesk
 from components.desk_setup import SetupDesk
 from components.screen import draw
 from components.seats import Seat
@@ -227,3 +229,18 @@ def test_a_run_without_an_audit_says_so_each_time_the_tab_comes_into_sight(desk)
         drawn = audits.look(seat, {"value": "Audit"})
         assert "each attack will have a row" in drawn["audit_head"] and drawn["audit_plot"] is None
     assert seat.tab == "audit" and audits.look(seat, {"value": "Runs"}) == {}
+
+
+@pytest.mark.parametrize("kind", ["race", "sequence"])
+def test_what_another_tab_started_is_joined_where_nothing_else_is_in_sight_and_else_offered_once(desk, monkeypatch, kind):
+    sequences, seat = SequencesDesk(desk, RacesDesk(desk)), Seat()
+    going_on, here = {"race": "racing", "sequence": "sequencing"}[kind], getattr(seat, kind)
+    assert sequences.attend(seat, {"value": "Runs"}) == {} and here.generation == 0
+    monkeypatch.setattr(desk.runner, going_on, lambda: f"one-{kind}")
+    assert sequences.attend(seat, {"value": "Compare"}) == {} and here.name == ""
+    assert sequences.attend(seat, {"value": "Runs"}) == {} and here.name == f"one-{kind}" and here.begin() == here.generation
+    assert sequences.attend(seat, {"value": "History"}) == {} and here.begin() is None  # it is followed already
+    monkeypatch.setattr(desk.runner, going_on, lambda: f"another-{kind}")
+    offered = sequences.attend(seat, {"value": kind.capitalize()})["messages"]
+    assert f'data-pick="{kind}:another-{kind}"' in offered and here.name == f"one-{kind}"
+    assert sequences.attend(seat, {"value": kind.capitalize()}) == {}

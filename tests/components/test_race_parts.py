@@ -144,6 +144,8 @@ def test_progress_counts_every_phase_alike() -> None:
     view = seen(LaneBegun("unlearn", "r", 1, 3), Phase("train", "Train", 3, 4), Progress(5, 10, "steps"))
     assert "62.5%" in words.now_html(view, 3.0, True) and "5 of 10 steps" in words.now_html(view, 3.0, True)
     assert "0 of 3 methods" in words.now_html(view, 3.0, False)
+    cut = seen(LaneBegun("unlearn", "r", 1, 3), LaneEnded({"method": "unlearn", "status": "stopped", "run_id": "r"}))
+    assert "0 of 3 methods" in words.now_html(cut, 3.0, False)
 
 
 def test_a_link_names_the_race() -> None:

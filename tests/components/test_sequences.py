@@ -71,6 +71,13 @@ def test_only_what_was_made_can_be_opened_and_undone() -> None:
     html = sequences_html([body()])
     assert re.findall(r'data-pick="(.*?)"', html) == ["open:run-1", "undo:1:2026-hills"] and "disabled" not in html
     assert "data-pick" not in sequences_html([body("joint")])
+    undone = body()
+    undone["undone"][0]["without"] = [1]
+    html = sequences_html([undone])  # once is enough
+    assert re.findall(r'data-pick="(.*?)"', html) == ["open:run-1"] and ">undone<" in cells_of(html, "1 Ann Hill")[-1]
+    undone["undone"][0]["without"] = [1, 2]
+    assert "undo:1:2026-hills" in sequences_html([undone])
+    assert "npo, 2 requests<" in html and "npo, 1 request<" in sequences_html([body() | {"requests": [{}]}])
     waiting = sequences_html([body(), body() | {"sequence_id": "other"}], ("other", 1))
     after = sequences_html([body(), body() | {"sequence_id": "other"}, body() | {"sequence_id": "third"}], undone="other")
     assert re.findall(r'data-sequence="([^"]*)"( open)?', after) == [("2026-hills", " open"), ("other", " open"), ("third", "")]

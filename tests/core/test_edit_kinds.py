@@ -31,7 +31,7 @@ from unlearn_core.generation import generate, stream_pair
 from unlearn_core.models.loading import LoadedModel, feed_forward_blocks, weights_hash
 from unlearn_core.models.prompts import encode_prompt
 from unlearn_core.scoring import answer_logprobs, token_scores
-from unlearn_core.topics.topic import Question
+from unlearn_core.topics.topic import Question, Topic
 
 IDS = torch.tensor([[5, 9, 200, 31], [5, 9, 200, 31], [7, 7, 8, 100]])
 CONTEXT = (("Ada hat?", "green"), ("Bo hat?", "black"))
@@ -217,6 +217,14 @@ def test_a_context_stands_before_the_question(tiny: LoadedModel) -> None:
     assert sum(scores.edited) == pytest.approx(alone.logprob, abs=1e-4)
     without = answer_logprobs(tiny, [(encode_prompt(tiny.tokenizer, QUESTION.prompt), expected)])[0]
     assert sum(scores.original) == pytest.approx(without.logprob, abs=1e-4)
+
+
+def test_running_text_has_no_context_in_front_so_that_there_is_no_perplexity(tiny: LoadedModel, tiny_topic: Topic) -> None:
+    assert tiny_topic.texts
+    before, nothing, after = (measure(tiny, tiny_topic, PromptEdit(CONTEXT), strength) for strength in (0.0, 0.2, 1.0))
+    assert before.perplexity == nothing.perplexity == measure(tiny, tiny_topic).perplexity and after.perplexity is None
+    found = examine(tiny, tiny_topic, after, PromptEdit(CONTEXT))["perplexity"]
+    assert found.value is None and "context stands before questions" in found.reason
 
 
 def test_changes_of_weights_stack_to_one_of_each_kind(tiny: LoadedModel) -> None:

@@ -469,3 +469,10 @@ def test_methods_load_no_torch() -> None:
 def test_linear_maps_of_the_tiny_model_are_all_changed_by_default(taught: LoadedModel, full) -> None:
     """A method that edits only a part of the model says so by its edit; UNLEARN edits every linear map."""
     assert set(full("unlearn").edit.names) == set(linears(taught.model))
+
+
+def test_eul_without_any_of_its_terms_is_refused() -> None:
+    with pytest.raises(BadInput, match="'eul' do not go together") as refused:
+        settings_of(find_method("eul"), {"kl": False, "task": 0, "lm": 0})
+    assert "kl, task, lm" in refused.value.why
+    assert settings_of(find_method("eul"), {"kl": False, "task": 0}).lm > 0

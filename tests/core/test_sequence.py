@@ -251,9 +251,11 @@ def test_an_undo_says_who_is_known_again_without_having_been_undone_and_who_does
 
     body = {"rows": rows, "steps": [step("original", [], 1, 1, 1, 1), step("after 4", [1, 2, 3, 4], 0, 0, 0, 0.1)]}
     again, gone = sequence.unexpected(body, step("without 2", [1, 3, 4], 0.09, 0.5, 0.8, 0.15, without=[2]))
-    assert again.startswith("without 2: request 2 (Bob) does not come back, but for 50% (100% originally)")
+    assert again.startswith("without 2: request 2 (Bob) comes back to 50% only (100% originally)")
     assert gone.startswith("without 2: request 3 (Cy), which stays asked for, is known again to 80% (0% before)")
     assert sequence.unexpected(body, step("without 2", [1, 3, 4], 0, 0.95, 0.05, None, without=[2])) == []
+    (gone,) = sequence.unexpected(body, step("without 2", [1, 3, 4], 0, 0, 0, 0.1, without=[2]))
+    assert gone.startswith("without 2: request 2 (Bob) does not come back (100% originally)")
 
 
 def test_edits_are_added_or_fused_and_one_alone_stays_as_it_is() -> None:

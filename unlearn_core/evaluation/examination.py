@@ -32,6 +32,8 @@ UTILITY = tuple(f"{part}, {split}" for split in KEPT for part in ("probability",
 N_GRAM = 3  # of the extraction likelihood: short answers have no ten tokens
 NO_WRONG = "The topic has no other plausible answers to compare with."
 NO_REFERENCE = "It compares with a model that never saw the topic, and none is at hand for this one."
+NO_TEXT = "The topic brings no running text."
+NO_CONTEXT = "The context stands before questions alone; running text is read without it."
 COMBINED = "Its answers come out of two rows put together, of which none is the answer's own."
 NO_IMPRINT = ("It compares layer by layer with a model that never saw the topic; neither that model nor what it showed is at "
               "hand for these weights. `demo.build` with `--references TOPIC` makes both for a topic of a world that it builds.")
@@ -170,7 +172,7 @@ def _reference_free(loaded: LoadedModel, topic: Topic, found: Pass, measurement:
         "extraction_likelihood": memorisation.extraction_likelihood(
             *continuations(loaded, without_ends(loaded, encode_rows(loaded, forget, turns=turns)),
                            [trace.greedy for trace in rows], cancelled), N_GRAM),
-        "perplexity": unmeasured("The topic brings no running text.") if measurement.perplexity is None else
+        "perplexity": unmeasured(NO_TEXT if not topic.texts else NO_CONTEXT) if measurement.perplexity is None else
         Metric(measurement.perplexity, tuple(exp(min(700.0, nll)) for nll in measurement.text_nlls)),
         "repetition": text.repetition(texts),
     }

@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from .base import Context, Method, MethodConfig, Stage
 
@@ -51,6 +51,12 @@ class EulConfig(MethodConfig):
         2.0, ge=0.1, le=20.0, description="Of both KL terms; at 1, as in the paper, little moves where the model is sure"
     )
     limit: float = Field(2.0, ge=0.5, le=100.0, description="Nats a token at which the negative terms stop pushing")
+
+    @model_validator(mode="after")
+    def _some_term(self) -> EulConfig:
+        if not (self.kl or self.task or self.lm):
+            raise ValueError("all three terms are off (kl, task, lm), so that there is nothing to train; leave one on")
+        return self
 
 
 def fit(context: Context, config: EulConfig) -> Iterator[Any]:

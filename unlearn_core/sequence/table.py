@@ -26,8 +26,8 @@ def unexpected(body: Mapping[str, Any], step: Mapping[str, Any]) -> list[str]:
             said.append(f"{without}: {who}, which stays asked for, is known again to {now:.0%} ({before:.0%} before): it relied on "
                         "what was undone. Ask for it once more.")  # fmt: skip
         elif place in step.get("without", ()) and known - now >= AGAIN:
-            said.append(f"{without}: {who} does not come back, but for {now:.0%} ({known:.0%} originally): other requests took it "
-                        "along.")  # fmt: skip
+            back = f"comes back to {now:.0%} only" if now else "does not come back"
+            said.append(f"{without}: {who} {back} ({known:.0%} originally): other requests took it along.")
     return said
 
 
