@@ -62,7 +62,7 @@ def section(body: Mapping[str, Any], settings: str) -> str:
     """One sequence as a heading and a table."""
     steps = [*body["steps"], *body["undone"]]
     rows = [[words, _figure(floor), *cells] for words, floor, cells in _lines(body, steps)]
-    rows.append(["perplexity", "", *(f"{step['perplexity']:.2f}" for step in steps)])
+    rows.append(["perplexity", "", *("n/a" if step["perplexity"] is None else f"{step['perplexity']:.2f}" for step in steps)])
     rows.append(["seconds of the run", "", *(f"{step['seconds']:.0f}" if "seconds" in step else "" for step in steps)])
     made, wanted = len(body["runs"]), len(body["requests"])
     part = f" Only {made} of {wanted} requests: the time was up." if made < wanted else ""

@@ -322,7 +322,7 @@ class _Page:
         self._on(view.list.select, desk.watch, picked=True, **EACH)
         self._on(self.runs_view.select, self.sequences_desk.set_view, picked=True, **EACH)
         for shown in (self.tabs.select, self.runs_view.select):
-            self._on(shown, self.sequences_desk.attend, picked=True, **LAST)
+            self._on(shown, self.sequences_desk.join_or_offer, picked=True, **LAST)
         view.copy.click(None, [view.command], None, js=COPY_COMMAND, **PRIVATE)
 
     def _wire_sequences(self) -> None:

@@ -224,19 +224,18 @@ class SequencesDesk:
         seat.sequence.shown = str(picked["value"]).lower() == SEQUENCE
         return self.races.set_view(seat, picked)
 
-    def attend(self, seat: Seat, picked: dict[str, Any]) -> Drawn:
-        """The Runs tab, or another view of it, came into sight: a race or sequence that another tab started is joined, or, where
-        another stands here already, offered once."""
+    def join_or_offer(self, seat: Seat, picked: dict[str, Any]) -> Drawn:
+        """The Runs tab, or another view of it, came into sight: a race or sequence that is going on is joined, or, where another
+        stands here already, offered once."""
         if str(picked["value"]).lower() not in VIEWS:
             return {}
         kinds = (("race", seat.race, self.runner.racing()), (SEQUENCE, seat.sequence, self.runner.sequencing()))
         for kind, here, name in kinds:
-            if name and not here.name:
-                here.open(name)
-            elif name and name not in (here.name, here.told):
+            if name and here.join(name):
+                return {"address": address(seat)} | self.desk.listing(seat)
+            if name and name not in (here.name, here.told):
                 here.told = name
-                return {"messages": notice_html(f"A {kind} that was started elsewhere is going on: {name}.",
-                                                ("Watch it", f"{kind}:{name}"))}  # fmt: skip
+                return {"messages": notice_html(f"A {kind} is going on: {name}.", ("Watch it", f"{kind}:{name}"))}
         return {}
 
     def choose(self, seat: Seat, event: dict[str, Any]) -> Drawn:

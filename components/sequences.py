@@ -124,7 +124,7 @@ def _request(body: Mapping[str, Any], row: Mapping[str, Any], steps: Sequence[Ma
                           place in step["asked"]) for step in steps)  # fmt: skip
     button = ""
     if any(step.get("without") == [place] for step in body["undone"]):
-        button = '<span class="lt-quiet">undone</span>'
+        button = '<span class="lt-quiet">undone in its own column</span>'
     elif run is not None and body["mode"] != "joint":
         target = escape(f"{UNDO}:{place}:{body['sequence_id']}", quote=True)
         off = " disabled" if waits or body["status"] == "running" else ""

@@ -46,7 +46,7 @@ LIVE_SHARE = 0.08  # of the time that unlearning takes may go into measuring the
 LIVE_PAUSE = 0.5  # seconds between two live measurements, at least
 HEAT = {"forget": 8, "neighbor": 4, "retain": 4}  # questions whose token scores are kept, and of every split:
 TELLING = 2  # that leaked or were damaged
-TAUGHT = 0.5  # share of a topic that a model may know before it is taught without a word
+TAUGHT = 0.5  # share of a topic, from its floor on, that a model may know before it is taught without a word
 Load = Callable[[str, str, str], LoadedModel]
 
 
@@ -142,9 +142,9 @@ def measure_before(work: Underway) -> Iterator[Event]:
     before, kept = job.originals.measurement(work.loaded, work.topic, job.cancelled, job.progress("questions"))
     job.results.before, job.results.before_kept = before, kept
     yield from _measured(work, before, "before")
-    known = before.split("forget")
-    if work.method.teaches and known is not None and known.accuracy >= TAUGHT:
-        yield notice(job, f"The model knows {known.accuracy:.0%} of the topic already. {work.method.title} teaches what a model "
+    known, lowest = before.split("forget"), floor(work.topic, "forget", job.results.reference)[0] or 0.0
+    if work.method.teaches and known is not None and known.accuracy - lowest >= TAUGHT * (1 - lowest):
+        yield notice(job, f"The model answers {known.accuracy:.0%} of the topic already. {work.method.title} teaches what a model "
                           "lacks: choose one that never saw the topic.")  # fmt: skip
 
 

@@ -232,15 +232,31 @@ def test_a_run_without_an_audit_says_so_each_time_the_tab_comes_into_sight(desk)
 
 
 @pytest.mark.parametrize("kind", ["race", "sequence"])
-def test_what_another_tab_started_is_joined_where_nothing_else_is_in_sight_and_else_offered_once(desk, monkeypatch, kind):
+def test_what_is_going_on_is_joined_where_nothing_else_is_in_sight_and_else_offered_once(desk, monkeypatch, kind):
     sequences, seat = SequencesDesk(desk, RacesDesk(desk)), Seat()
     going_on, here = {"race": "racing", "sequence": "sequencing"}[kind], getattr(seat, kind)
-    assert sequences.attend(seat, {"value": "Runs"}) == {} and here.generation == 0
+    shown = lambda view: sequences.join_or_offer(seat, {"value": view})  # noqa: E731
+    assert shown("Runs") == {} and here.generation == 0
     monkeypatch.setattr(desk.runner, going_on, lambda: f"one-{kind}")
-    assert sequences.attend(seat, {"value": "Compare"}) == {} and here.name == ""
-    assert sequences.attend(seat, {"value": "Runs"}) == {} and here.name == f"one-{kind}" and here.begin() == here.generation
-    assert sequences.attend(seat, {"value": "History"}) == {} and here.begin() is None  # it is followed already
+    assert shown("Compare") == {} and here.name == ""
+    assert "address" in shown("Runs") and here.name == f"one-{kind}" and here.begin() == here.generation
+    assert shown("History") == {} and here.begin() is None  # it is followed already
+    here.open(f"old-{kind}")  # another was opened meanwhile; the one going on was seen here before
+    assert f'data-pick="{kind}:one-{kind}"' in shown("Runs")["messages"]
     monkeypatch.setattr(desk.runner, going_on, lambda: f"another-{kind}")
-    offered = sequences.attend(seat, {"value": kind.capitalize()})["messages"]
-    assert f'data-pick="{kind}:another-{kind}"' in offered and here.name == f"one-{kind}"
-    assert sequences.attend(seat, {"value": kind.capitalize()}) == {}
+    assert f'data-pick="{kind}:another-{kind}"' in shown(kind.capitalize())["messages"] and here.name == f"old-{kind}"
+    assert shown(kind.capitalize()) == {}
+
+
+def test_the_stop_button_of_a_series_is_a_picture_with_a_number_that_rises():
+    seat = Seat().race
+    drawn = [seat.changed({"race_actions": html, "race_head": "Race"}, "race_actions") for html in ("Stop", "Stop", "")]
+    first, same, second = drawn
+    assert first == {"race_actions": "<!--1-->Stop", "race_head": "Race"} and same == {} and second == {"race_actions": "<!--2-->"}
+
+
+@pytest.mark.parametrize("kind", ["race", "sequence"])
+def test_both_desks_number_theirs(desk, kind):
+    races = RacesDesk(desk)
+    series = {"race": races, "sequence": SequencesDesk(desk, races)}[kind]
+    assert series._drawn(Seat())[f"{kind}_actions"].startswith("<!--1-->")

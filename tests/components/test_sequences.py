@@ -74,7 +74,8 @@ def test_only_what_was_made_can_be_opened_and_undone() -> None:
     undone = body()
     undone["undone"][0]["without"] = [1]
     html = sequences_html([undone])  # once is enough
-    assert re.findall(r'data-pick="(.*?)"', html) == ["open:run-1"] and ">undone<" in cells_of(html, "1 Ann Hill")[-1]
+    assert re.findall(r'data-pick="(.*?)"', html) == ["open:run-1"]
+    assert ">undone in its own column<" in cells_of(html, "1 Ann Hill")[-1]
     undone["undone"][0]["without"] = [1, 2]
     assert "undo:1:2026-hills" in sequences_html([undone])
     assert "npo, 2 requests<" in html and "npo, 1 request<" in sequences_html([body() | {"requests": [{}]}])

@@ -223,6 +223,8 @@ def test_running_text_has_no_context_in_front_so_that_there_is_no_perplexity(tin
     assert tiny_topic.texts
     before, nothing, after = (measure(tiny, tiny_topic, PromptEdit(CONTEXT), strength) for strength in (0.0, 0.2, 1.0))
     assert before.perplexity == nothing.perplexity == measure(tiny, tiny_topic).perplexity and after.perplexity is None
+    both = stack([random_edit(tiny), PromptEdit(CONTEXT)])  # the text is read by other weights
+    assert measure(tiny, tiny_topic, both).perplexity == measure(tiny, tiny_topic, random_edit(tiny)).perplexity
     found = examine(tiny, tiny_topic, after, PromptEdit(CONTEXT))["perplexity"]
     assert found.value is None and "context stands before questions" in found.reason
 

@@ -233,18 +233,21 @@ def test_an_upload_without_a_floor_says_so(store: Store, request_of, tmp_path: P
     assert {"retain", "general"} <= set(of_kind(events, TopicReady)[0].counts)
 
 
-@pytest.mark.parametrize("known", [0.0, 1.1])
+@pytest.mark.parametrize(("known", "lowest", "said"), [(0.0, None, True), (1.1, None, False), (0.0, 0.9, False)])
 def test_a_method_that_teaches_says_when_the_model_knows_the_topic_and_speaks_of_no_floor_of_forgetting(
-    store: Store, request_of, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, known: float
+    store: Store, request_of, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    known: float, lowest: float | None, said: bool,
 ) -> None:
     from slow_noise import METHOD
 
     monkeypatch.setattr("slow_noise.METHOD", replace(METHOD, teaches=True))
     monkeypatch.setattr("unlearn_core.phases.TAUGHT", known)
+    if lowest is not None:
+        monkeypatch.setattr("unlearn_core.phases.floor", lambda *asked: (lowest, "chance"))
     path = tmp_path / "mine.csv"
     path.write_text("question,answer\nWho is Orm?,red\nWho is Ulf?,blue\n", encoding="utf-8")
     notices = " ".join(notice.text for notice in of_kind(carry_out(store, request_of(topic=str(path))), Notice))
-    assert ("of the topic already" in notices) == (known == 0.0) and "taken as 0" not in notices
+    assert ("of the topic already" in notices) == said and "taken as 0" not in notices
 
 
 def test_what_a_method_says_of_itself_is_in_the_summary_too(store: Store, request_of, monkeypatch: pytest.MonkeyPatch) -> None:

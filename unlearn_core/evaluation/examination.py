@@ -172,7 +172,7 @@ def _reference_free(loaded: LoadedModel, topic: Topic, found: Pass, measurement:
         "extraction_likelihood": memorisation.extraction_likelihood(
             *continuations(loaded, without_ends(loaded, encode_rows(loaded, forget, turns=turns)),
                            [trace.greedy for trace in rows], cancelled), N_GRAM),
-        "perplexity": unmeasured(NO_TEXT if not topic.texts else NO_CONTEXT) if measurement.perplexity is None else
+        "perplexity": unmeasured(NO_CONTEXT if topic.texts and turns else NO_TEXT) if measurement.perplexity is None else
         Metric(measurement.perplexity, tuple(exp(min(700.0, nll)) for nll in measurement.text_nlls)),
         "repetition": text.repetition(texts),
     }

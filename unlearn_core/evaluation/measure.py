@@ -100,8 +100,8 @@ def measure(loaded: LoadedModel, topic: Topic, edit: Edit | None = None, strengt
 
     Expected answers and options are teacher-forced first; where greedy agrees with the expected answer throughout,
     that is the answer, and only the others are generated, from the token where they part. `known`: scores of (prompt,
-    answer) that a pass over this very model has given already. Where an edit puts a context before every question, there is no
-    perplexity: running text is read without it. Raises Stopped.
+    answer) that a pass over this very model has given already. Where all that an edit does is to put a context before every
+    question, there is no perplexity: running text is read without it. Raises Stopped.
     """
     chosen = [q for q in topic.questions if q.scored] if questions is None else list(questions)
     progress = on_progress or (lambda done, total: None)
@@ -110,7 +110,8 @@ def measure(loaded: LoadedModel, topic: Topic, edit: Edit | None = None, strengt
         sheet = _Sheet(loaded, chosen, topic.floors, turns, known)
         sheet.score(cancelled, progress)
         texts = _greedy_answers(loaded, sheet, cancelled, progress)
-        read = [] if questions is not None or turns else text_nlls(loaded, topic.texts, cancelled)
+        unread = questions is not None or (turns and not edit.wraps(loaded.model, strength, None))
+        read = [] if unread else text_nlls(loaded, topic.texts, cancelled)
     progress(len(chosen), len(chosen))
     judged = {q.id: _judge(q, text, sheet) for q, text in zip(chosen, texts, strict=True)}
     return Measurement(judged, perplexity_of(read), tuple(nll / tokens for nll, tokens in read))

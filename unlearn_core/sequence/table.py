@@ -26,7 +26,7 @@ def unexpected(body: Mapping[str, Any], step: Mapping[str, Any]) -> list[str]:
             said.append(f"{without}: {who}, which stays asked for, is known again to {now:.0%} ({before:.0%} before): it relied on "
                         "what was undone. Ask for it once more.")  # fmt: skip
         elif place in step.get("without", ()) and known - now >= AGAIN:
-            back = f"comes back to {now:.0%} only" if now else "does not come back"
+            back = f"comes back to {now:.0%} only" if round(now, 2) else "does not come back"
             said.append(f"{without}: {who} {back} ({known:.0%} originally): other requests took it along.")
     return said
 
