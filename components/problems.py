@@ -72,4 +72,4 @@ def notice_html(text: str, action: Action | None = None) -> str:
     """A quiet sentence: not an error, nothing to do at once, but perhaps something that can be done. It can be put away where a
     picker holds it."""
     away = f'<button type="button" class="lt-away" data-pick="{AWAY}" aria-label="Put this notice away">×</button>'
-    return f'<div class="lt lt-notice" role="status">{escape(text)}{action_html(*action) if action else ""}{away}</div>'
+    return f'<div class="lt lt-notice" role="status">{escape(text)} {action_html(*action) if action else ""}{away}</div>'
