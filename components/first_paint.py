@@ -1,7 +1,8 @@
 """What the browser shows while the page's scripts are still on their way: the verdict, ready-made in the document.
 
 Gradio draws everything by script, seconds after the document is there, what it is given for the head included. Until its own
-verdict stands, a plain copy stands in its place; where the page will open another run, a line that says so.
+verdict stands, a plain copy stands in its place; where the page will open another run, a line that says so. What must be asked
+before Gradio is asked when the page is left stands there too (leaving.js).
 """
 
 from __future__ import annotations
@@ -42,14 +43,16 @@ def first_paint(store: Store, watched: Callable[[], str | None] = lambda: None) 
 
 
 class FirstPaint:
-    """ASGI middleware that puts HTML at the beginning of the page's head. Every other answer passes as it is."""
+    """ASGI middleware that puts HTML at the beginning of the page's head, and the script for when it is left. Every other answer
+    passes as it is."""
 
     def __init__(self, app: ASGIApp, html: Callable[[], str]) -> None:
         self._app, self._html = app, html
+        self._leaving = f"<script>{(ASSETS / 'leaving.js').read_text(encoding='utf-8')}</script>"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] == "GET" and scope["path"] == "/":
-            await self._app(scope, receive, _Insertion(send, b"<head>", self._html().encode()))
+            await self._app(scope, receive, _Insertion(send, b"<head>", (self._leaving + self._html()).encode()))
         else:
             await self._app(scope, receive, send)
 

@@ -18,7 +18,7 @@ from unlearn_core.topics.reader import write_topic
 from unlearn_core.topics.topic import Topic
 
 pytestmark = pytest.mark.timeout(400)
-LONG = "2000"  # optimiser steps: a run that lasts until it is stopped
+LONG = {"steps": "2000", "groups": "8"}  # most steps for each part of the forget set: a run that lasts until it is stopped
 
 
 def app(folder: Path, model: Path | str, *flags: str) -> Server:
@@ -43,12 +43,13 @@ def real(tmp_path_factory: pytest.TempPathFactory, taught_world: Path) -> Iterat
     server.stop()
 
 
-def set_steps(page: Page, steps: str) -> None:
+def set_up(page: Page, settings: dict[str, str]) -> None:
     page.locator("#advanced > .label-wrap").click()
-    box = page.locator("#setting-steps input, #setting-steps textarea").last
-    box.fill(steps)
-    box.blur()
-    expect(page.locator("#command textarea, #command input")).to_have_value(re.compile(f"steps={steps}"))
+    for name, value in settings.items():
+        box = page.locator(f"#setting-{name} input, #setting-{name} textarea").last
+        box.fill(value)
+        box.blur()
+        expect(page.locator("#command textarea, #command input")).to_have_value(re.compile(f"{name}={value}"))
 
 
 def test_a_real_run_ends_with_a_verdict_and_answers_questions(real, visit):
@@ -87,7 +88,7 @@ STOP_ANSWERED = """() => {
 
 def test_stop_is_answered_and_keeps_what_there_is(real, visit):
     page = visit(real.url)
-    set_steps(page, LONG)
+    set_up(page, LONG)
     start(page)
     running(page)
     page.locator("#question input").fill("Ada hat?")
@@ -103,7 +104,7 @@ def test_stop_is_answered_and_keeps_what_there_is(real, visit):
 
 def test_the_live_curve_grows_and_reload_attaches(real, visit):
     page = visit(real.url)
-    set_steps(page, LONG)
+    set_up(page, LONG)
     run_id = start(page)
     running(page)
     grown = "() => (document.querySelector('#accuracy-plot .js-plotly-plot')?.layout?.meta?.points || 0) >= {}"
@@ -123,7 +124,7 @@ def test_run_b_never_shows_the_events_of_run_a(real, visit):
     page = visit(real.url)
     first = start(page)
     finished(page)
-    set_steps(page, LONG)
+    set_up(page, LONG)
     start(page)
     running(page)
     open_run(page, first)
