@@ -98,17 +98,24 @@ document.addEventListener('lethe-move', ({detail: step}) => {
 });
 """
 
-# The server names the view in a query string; other parameters of the address (a forced theme, say) stay.
+# The server names the view in a query string; other parameters of the address (a forced theme, say) stay. Another run, opened by
+# whoever is at the page, is a page of its own to the browser's Back, which opens the one before anew; what a page opens by itself
+# takes the place of the address that it came by, and so does another tab or question of the same run.
 _ADDRESS = """
+const run = () => new URLSearchParams(location.search).get('run');
+let shown = location.search;
 const show = () => {
   if (!props.value) return;
-  const query = new URLSearchParams(location.search);
+  const before = run(), query = new URLSearchParams(location.search);
   for (const name of ['run', 'tab', 'q', 'race', 'sequence', 'audit']) query.delete(name);
   for (const [name, value] of new URLSearchParams(props.value)) query.set(name, value);
-  const text = query.toString();
-  history.replaceState(history.state, '', location.pathname + (text ? '?' + text : ''));
+  const text = query.toString(), another = query.get('run') !== before && navigator.userActivation?.hasBeenActive;
+  const put = another ? history.pushState : history.replaceState;
+  put.call(history, history.state, '', location.pathname + (text ? '?' + text : ''));
+  shown = location.search;
 };
 watch('value', show);
+addEventListener('popstate', () => { if (location.search !== shown) location.reload(); });
 """
 
 

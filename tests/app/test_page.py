@@ -218,6 +218,24 @@ def test_ask_both_streams_and_escape_stops(scripted, visit):
     page.wait_for_url(re.compile("q=Tell"))
 
 
+def test_back_and_forward_lead_from_run_to_run(scripted, visit):
+    page = visit(scripted.url)
+    run_id = start(page)
+    finished(page)
+    open_run(page, "Recorded example")
+    expect(page.locator("#strip-words")).to_contain_text("Recorded example")
+    page.wait_for_url(lambda url: run_id not in url)
+    page.get_by_role("tab", name="Internals").click()  # no page of its own
+    page.wait_for_url(re.compile("tab=internals"))
+    page.go_back()
+    page.wait_for_url(re.compile(run_id))
+    expect(page.locator("#strip-words")).to_contain_text(run_id)
+    page.go_forward()
+    page.wait_for_url(lambda url: run_id not in url and "tab=internals" in url)
+    expect(page.locator("#strip-words")).to_contain_text("Recorded example")
+    expect(page.get_by_role("tab", name="Internals")).to_have_attribute("aria-selected", "true")
+
+
 def test_an_answer_ends_where_another_run_is_opened(scripted, visit):
     page = visit(scripted.url)
     page.locator("#question input").fill(ENDLESS_QUESTION)
