@@ -19,6 +19,18 @@ from unlearn_core.retraining import Retraining
 from unlearn_core.topics.topic import Topic
 
 
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Side by side, the tests of the page come first and one after another: two browsers on two cores are slow enough to be taken
+    for broken. Every other test goes to whoever is free."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class PageTogether(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "page" if nodeid.startswith("tests/app/") else nodeid
+
+    return PageTogether(config, log)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> None:
     torch.set_num_threads(1)
