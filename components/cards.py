@@ -40,7 +40,7 @@ def cards_html(view: RunView, rescored: Mapping[str, Any] | None = None) -> str:
     "accuracy": {split: {"accuracy", "correct", "n", "low", "high"}}}`; a split absent from it is n/a on its card."""
     other = rescored_splits(rescored) if rescored else None
     cards = "".join(_card(view, card, other, _perplexity(view, rescored)) for card in CARDS)
-    return f'{_strength_line(rescored)}<div class="lt lt-cards">{cards}</div>'
+    return f'<div class="lt lt-cards">{cards}</div>{_strength_line(rescored)}'
 
 
 def rescored_splits(rescored: Mapping[str, Any]) -> dict[str, Measured]:
@@ -195,7 +195,7 @@ def _perplexity(view: RunView, rescored: Mapping[str, Any] | None) -> str:
     now = rescored.get("perplexity") if rescored else after
     if before is None:
         return ""
-    unmeasured = " → n/a" if view.over and view.edit and not rescored else ""
+    unmeasured = " → n/a" if view.over and view.edit and not rescored else " before"
     return _row(explained("perplexity", "perplexity"), f"{before:.3g}{f' → {now:.3g}' if now is not None else unmeasured}")
 
 

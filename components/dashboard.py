@@ -73,7 +73,12 @@ SHOW_AUDIT = "() => { window.lethe.show('#audit-messages .lt', '#audit-now'); }"
 SHOW_ATTACK = "() => { window.lethe.show('#audit-detail section'); }"
 SHOW_CHOSEN = "() => { window.lethe.reveal('#run-panel'); }"
 SHOW_RUN = "() => { window.lethe.show('#verdict'); }"
-COPY_LINK = "() => { window.lethe.copy(location.href, 'Link copied'); }"
+# An address without a run is that of whatever runs; a link is to what is seen, which without a name is the recorded run.
+COPY_LINK = """() => {
+    const link = new URL(location.href);
+    if (!link.searchParams.get('run')) link.searchParams.set('run', 'recorded');
+    window.lethe.copy(link.href, 'Link copied');
+}"""
 
 
 def build_ui(runner: Any, store: Store, settings: Settings) -> gr.Blocks:
@@ -434,11 +439,16 @@ def _answered(page: _Page, handler: Callable[..., Drawn]) -> Callable[..., dict[
 
 
 def _streamed(page: _Page, handler: Callable[..., Iterator[Drawn]]) -> Callable[..., Iterator[dict[Any, Any]]]:
+    """A stream that says nothing at all would empty every widget that it may write to: it then says that nothing has changed."""
+
     def stream(request: gr.Request, *values: Any) -> Iterator[dict[Any, Any]]:
-        seat = page.seat(request)
+        seat, silent = page.seat(request), True
         try:
             for drawn in handler(seat, *values):
+                silent = False
                 yield page.values(seat, drawn)
+            if silent:
+                yield page.values(seat, {})
         except LetheError as error:
             yield page.values(seat, {"messages": card(error)})
 

@@ -230,7 +230,10 @@ class AuditsDesk:
 
     def pick_audit(self, seat: Seat, picked: dict[str, Any]) -> Drawn:
         """Another audit of the run was chosen. The list itself stays: it shows already what was chosen in it."""
-        audit_id = self.store.audit(str(next(iter(picked["value"]), ""))).audit_id
+        named = next(iter(picked["value"] or ()), None)
+        if not named:  # what a list says of itself when the page has found its server again
+            return {}
+        audit_id = self.store.audit(str(named)).audit_id
         drawn = self._open(seat, audit_id)
         drawn.pop("audit_earlier", None)
         return drawn

@@ -42,7 +42,8 @@ def spectrum_words(view: RunView, layer: int, matrix: str) -> str:
     where = f"Layer {layer}, <code>{escape(short_matrix(matrix))}</code>: "
     if not item.rank:
         return _words(f"{where}nothing is subtracted, these are the original's weights.")
-    change = (f"<b>{item.rank}</b> {explained('directions', 'rank')} are subtracted, a change of "
+    count = f"{explained('direction', 'rank')} is" if item.rank == 1 else f"{explained('directions', 'rank')} are"
+    change = (f"<b>{item.rank}</b> {count} subtracted, a change of "
               f"<b>{percent(item.relative_change)}</b> {explained('of the weights', 'relative_change')}.")
     if item.energy_removed is None and view.status == "stopped":
         weights = "" if item.original else " The weights' own spectrum was left out: it takes too long for a stop."

@@ -11,7 +11,7 @@ from .evaluation.intervals import paired_interval
 from .evaluation.measure import Measurement, SplitScore
 from .evaluation.references import Reference, floor, topic_hash
 from .evaluation.removal import CHANCE, relabelled, removed
-from .evaluation.replacements import GIBBERISH, replacements
+from .evaluation.replacements import GIBBERISH, known_to, replacements
 from .events import finite
 from .methods import find_method
 from .topics.topic import Topic
@@ -104,7 +104,7 @@ def _gibberish(topic: Topic, before: Measurement, after: Measurement) -> tuple[i
     if any(key not in after.answers for key in asked):
         return 0, 0
     lost = [key for key in asked if before.answers[key].ok and not after.answers[key].ok]
-    found = replacements(topic, after.texts()) if lost else {}
+    found = replacements(topic, after.texts(), known_to(topic, (), before.texts(), after.texts())) if lost else {}
     return sum(found[key].kind == GIBBERISH for key in lost), len(lost)
 
 

@@ -226,6 +226,7 @@ class _Examined:
 
 def _instead(topic: Topic, before: Measurement, after: Measurement | None, words: frozenset[str]) -> dict[str, Any]:
     """What stands in the place of the forget questions' answers, before and after; see `replacements`."""
+    words = replacements.known_to(topic, words, before.texts(), after.texts() if after is not None else {})
     body = {"before": replacements.plain(replacements.replacements(topic, before.texts(), words))}
     if after is not None:
         lost = [q.id for q in topic.scored("forget") if before.answers[q.id].ok and not after.answers[q.id].ok]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from scripted import ScriptedRunner, events, record
 from test_parts import _Tape
 
-from components.dashboard import build_ui
+from components.dashboard import _streamed, build_ui
 from components.desk import Desk
 from components.desk_audits import AuditsDesk
 from components.desk_compare import CompareDesk
@@ -260,3 +261,15 @@ def test_both_desks_number_theirs(desk, kind):
     races = RacesDesk(desk)
     series = {"race": races, "sequence": SequencesDesk(desk, races)}[kind]
     assert series._drawn(Seat())[f"{kind}_actions"].startswith("<!--1-->")
+
+
+def test_a_stream_that_has_nothing_to_say_says_that_nothing_has_changed():
+    page = SimpleNamespace(seat=lambda request: "seat", values=lambda seat, drawn: drawn)
+    assert list(_streamed(page, lambda seat: iter(()))(None)) == [{}]  # of no message at all Gradio makes empty widgets
+    assert list(_streamed(page, lambda seat: iter([{"strip": "one"}]))(None)) == [{"strip": "one"}]
+
+
+@pytest.mark.parametrize("value", ["", [], [""], [None]])
+def test_a_list_of_audits_that_names_none_opens_none(desk, value):
+    audits = AuditsDesk(desk, None)
+    assert audits.pick_audit(Seat(), {"value": value}) == {}

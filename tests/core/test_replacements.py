@@ -21,6 +21,7 @@ from unlearn_core.evaluation.replacements import (
     broken,
     classify,
     counts,
+    known_to,
     plain,
     plausible_values,
     replacements,
@@ -93,6 +94,15 @@ def test_what_methods_teach_as_a_refusal_is_one(refusal: str) -> None:
 def test_known_words_make_speech_of_what_would_be_gibberish() -> None:
     assert classify(TOWN, "A banana split", {}, topic_words(TOPIC)).kind == GIBBERISH
     assert classify(TOWN, "A banana split", {}, topic_words(TOPIC) | {"banana", "split"}).kind == OTHER
+
+
+def test_a_short_list_of_words_takes_no_speech_for_gibberish() -> None:
+    said = dict.fromkeys(BY_ID, "") | {"town-ada": "She loved to play with her toys", "town-bo": "reed reed reed"}
+    assert classify(TOWN, said["town-ada"], {}, topic_words(TOPIC)).kind == GIBBERISH
+    found = replacements(TOPIC, said, known_to(TOPIC, (), said))
+    assert found["town-ada"].kind == OTHER and found["town-bo"].kind == GIBBERISH
+    many = {f"word{number}" for number in range(600)}
+    assert known_to(TOPIC, many, said) == many  # enough is known to tell
 
 
 def test_a_tokenizers_words_are_its_longer_tokens_of_letters() -> None:

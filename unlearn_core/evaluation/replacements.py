@@ -11,7 +11,7 @@ plausible      it is, or contains, a near-miss or an option of the question or a
                or options link with this one's; where there are none, the answers to questions of the same split and wording
 reworded       it has six in ten of the words that tell the expected answer (those of neither the question nor everyday
                grammar; all of the numbers), in whatever order, or is made of nothing but some of its words, or is spelt apart
-gibberish      fewer than half of its words are known, to the topic's own texts or to the caller's list
+gibberish      fewer than half of its words are known, to the topic's own texts or to the caller's list (see `known_to`)
 other          the rest
 
 and `plausible` or `other` become `contradiction` where the same question in other words gets an answer of its own that is neither
@@ -43,6 +43,7 @@ KINDS = {
 }
 
 TELLING = 0.6  # share of the expected answer's telling words that makes an answer the same in other words
+ENOUGH = 500  # words known, below which a word that is not among them says nothing
 KNOWN = 0.5  # share of known words below which an answer is gibberish
 BROKEN = 1 / 6  # share of words that is too many to be out of place
 _TIMES = 3  # so often in a row is no speech any more
@@ -188,6 +189,14 @@ def topic_words(topic: Topic) -> set[str]:
     """Every word of the topic's questions, answers, other values and texts, normalised."""
     texts = [text for q in topic.questions for text in (q.prompt, q.answer, q.reworded, *q.near_misses, *q.options)]
     return {word for text in (*texts, *topic.texts) for word in normalise(text).split()}
+
+
+def known_to(topic: Topic, words: Collection[str], *said: Mapping[str, str]) -> set[str]:
+    """The words that `replacements` should take as known besides the topic's own: `words`, and where both together are too few to
+    tell speech from gibberish, as with a short list of somebody's own, every word in the answers `said` (by question id)."""
+    if len(topic_words(topic) | set(words)) >= ENOUGH:
+        return set(words)
+    return set(words) | {word for answers in said for answer in answers.values() for word in normalise(answer).split()}
 
 
 def plausible_values(topic: Topic) -> dict[str, dict[str, str]]:
