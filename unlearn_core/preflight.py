@@ -145,12 +145,12 @@ def check_model(spec: str) -> None:
         raise BadInput("The built-in model is missing.", "It is not in the assets folder.",
                        how_to_build(spec), field="model")
     if not spec.strip():
-        raise BadInput("No model was named.", "", "Use a name from `list models`, or a folder.", field="model")
+        raise BadInput("No model was named.", "", "Use a built-in model, such as demo, or a folder.", field="model")
     path = os.path.expanduser(spec)
     if spec in BUILT_IN:
         check_folder(built_in_folder(spec))
     elif os.path.exists(path):
         check_folder(Path(path))
     elif looks_like_path(spec):
-        raise BadInput(f"There is no model folder {shorten(spec, 200)}.", "Nothing exists at that path.",
-                       "Check the path, or use a name from `list models`.", field="model")
+        raise BadInput(f"There is no model folder '{shorten(spec, 200)}'.", "Nothing exists at that path.",
+                       "Check the path, or use a built-in model, such as demo.", field="model")

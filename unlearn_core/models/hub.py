@@ -34,7 +34,7 @@ def fetch(name: str, check_size: Callable[[int], object], trust_remote_code: boo
                        "Accept it on the hub and set HF_TOKEN.", field="model") from error
     except (RepositoryNotFoundError, HFValidationError) as error:
         raise BadInput(f"There is no model '{name}'.", "Neither a folder here nor a hub model has that name.",
-                       "Check the spelling, or use a name from `list models`.", field="model") from error
+                       "Check the spelling, or use a built-in model, such as demo.", field="model") from error
     except Exception as error:  # the network: which HTTP library raises depends on the hub client's version
         raise BadInput(f"'{name}' is no folder here, and the Hugging Face hub cannot be reached to look for it.",
                        _reason(error),

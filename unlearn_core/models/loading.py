@@ -124,7 +124,7 @@ def locate(spec: str, device: torch.device, dtype: str = "auto", trust_remote_co
                            how_to_build(spec), field="model")
         return built_in_folder(spec)
     if not spec.strip():
-        raise BadInput("No model was named.", remedy="Use a name from `list models`, or a folder.", field="model")
+        raise BadInput("No model was named.", remedy="Use a built-in model, such as demo, or a folder.", field="model")
     path = Path(spec).expanduser()
     if path.exists() or looks_like_path(spec):
         return path

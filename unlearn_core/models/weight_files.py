@@ -16,8 +16,8 @@ _HEADER_LIMIT = 100_000_000  # bytes; the format's own limit
 def check_folder(folder: Path) -> None:
     """Raise BadInput in words unless `folder` is a Hugging Face model with safetensors weights."""
     if not folder.exists():
-        raise BadInput(f"There is no model folder {folder}.", "Nothing exists at that path.",
-                       "Check the path, or use a name from `list models`.", field="model")
+        raise BadInput(f"There is no model folder '{folder}'.", "Nothing exists at that path.",
+                       "Check the path, or use a built-in model, such as demo.", field="model")
     if not folder.is_dir():
         raise BadInput(f"{folder} is a file, not a model folder.", "A model is a folder with config.json and weights.",
                        "Give the folder that holds it.", field="model")

@@ -186,9 +186,9 @@ def _question(row: Any, place: str, source: str) -> Question:
             raise fault(source, f"{place} has {len(row[key]):,} characters in {key}", f"The limit is {MAX_TEXT:,}.")
     part = row.get("part", "held")
     if row["split"] not in SPLITS:
-        raise fault(source, f"{place} has the split '{shorten(row['split'])}'", f"Known: {', '.join(SPLITS)}.")
+        raise fault(source, f"{place} has the split '{shorten(row['split'])}'", f"Use one of {', '.join(SPLITS)}.")
     if part not in PARTS:
-        raise fault(source, f"{place} has the part {part!r}", f"Known: {', '.join(PARTS)}.")
+        raise fault(source, f"{place} has the part {part!r}", f"Use one of {', '.join(PARTS)}.")
     options = _texts(row, "options", source)
     if options and row["answer"] not in options:
         raise fault(source, f"the answer of {place} is not one of its options", "Add it to the options.")

@@ -127,7 +127,7 @@ def _question(row: Row, number: int, source: str) -> Question:
     split = str(values.get("split") or "").strip().lower()
     split = _SPLIT_WORDS.get(split, split)
     if split not in SPLITS:
-        raise fault(source, f"{row.place} has the split '{shorten(split)}'", f"Known: {', '.join(SPLITS)}.")
+        raise fault(source, f"{row.place} has the split '{shorten(split)}'", f"Use one of {', '.join(SPLITS)}.")
     options = _options(values.get("options"), row.place, source)
     if options and answer not in options:
         raise fault(source, f"the answer on {row.place} is not one of its options", "Add it to the options.")
