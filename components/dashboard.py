@@ -73,10 +73,10 @@ SHOW_AUDIT = "() => { window.lethe.show('#audit-messages .lt', '#audit-now'); }"
 SHOW_ATTACK = "() => { window.lethe.show('#audit-detail section'); }"
 SHOW_CHOSEN = "() => { window.lethe.reveal('#run-panel'); }"
 SHOW_RUN = "() => { window.lethe.show('#verdict'); }"
-# An address without a run is that of whatever runs; a link is to what is seen, which without a name is the recorded run.
+# An address without a run is that of whatever is at work; a link is to what is seen, by the strip's own word.
 COPY_LINK = """() => {
-    const link = new URL(location.href);
-    if (!link.searchParams.get('run')) link.searchParams.set('run', 'recorded');
+    const link = new URL(location.href), seen = document.querySelector('#strip-words [data-run]');
+    if (seen) link.searchParams.set('run', seen.dataset.run);
     window.lethe.copy(link.href, 'Link copied');
 }"""
 

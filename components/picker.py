@@ -98,34 +98,31 @@ document.addEventListener('lethe-move', ({detail: step}) => {
 });
 """
 
-# The server names the view in a query string; other parameters of the address (a forced theme, say) stay. Another run or tab that
-# whoever is at the page goes to is a step for the browser's Back: to a tab of the same run at once, to another run by opening its
-# page. What a page opens by itself takes the place of the address that it came by.
+# The server names the view in a query string; other parameters of the address (a forced theme, say) stay. Another run, opened by
+# whoever is at the page, is a step for the browser's Back, which opens the page of the one before; that of the recorded run is
+# named then, since an address without a run is that of whatever is at work. What a page opens by itself takes the place of the
+# address that it came by, and so does another tab or question of the same run.
 _ADDRESS = """
-const view = () => {
-  const query = new URLSearchParams(location.search), tab = query.get('tab') || 'compare';
-  return {tab, rest: ['run', 'race', 'sequence', 'audit'].map((name) => query.get(name)).join()};
+const go = (how, query) => {
+  const text = query.toString();
+  how.call(history, history.state, '', location.pathname + (text ? '?' + text : ''));
 };
-let shown = view();
+let shown = location.search;
 const show = () => {
   if (!props.value) return;
-  const query = new URLSearchParams(location.search);
+  const here = new URLSearchParams(location.search), query = new URLSearchParams(location.search);
   for (const name of ['run', 'tab', 'q', 'race', 'sequence', 'audit']) query.delete(name);
   for (const [name, value] of new URLSearchParams(props.value)) query.set(name, value);
-  const text = query.toString(), to = new URL('?' + text, location.href).searchParams;
-  const step = to.get('run') !== new URLSearchParams(location.search).get('run') || (to.get('tab') || 'compare') !== shown.tab;
-  const put = step && navigator.userActivation?.hasBeenActive ? history.pushState : history.replaceState;
-  put.call(history, history.state, '', location.pathname + (text ? '?' + text : ''));
-  shown = view();
+  const step = query.get('run') !== here.get('run') && navigator.userActivation?.hasBeenActive;
+  if (step && !here.get('run')) {
+    here.set('run', 'recorded');
+    go(history.replaceState, here);
+  }
+  go(step ? history.pushState : history.replaceState, query);
+  shown = location.search;
 };
 watch('value', show);
-addEventListener('popstate', () => {
-  const before = shown;
-  shown = view();
-  if (shown.rest !== before.rest) return location.reload();
-  if (shown.tab === before.tab) return;
-  [...document.querySelectorAll('[role="tab"]')].find((tab) => tab.textContent.trim().toLowerCase() === shown.tab)?.click();
-});
+addEventListener('popstate', () => { if (location.search !== shown) location.reload(); });
 """
 
 

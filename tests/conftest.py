@@ -19,6 +19,7 @@ from unlearn_core.retraining import Retraining
 from unlearn_core.topics.topic import Topic
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
     """Side by side, the tests of the page come first and one after another: two browsers on two cores are slow enough to be taken
     for broken. Every other test goes to whoever is free."""

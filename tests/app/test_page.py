@@ -218,27 +218,21 @@ def test_ask_both_streams_and_escape_stops(scripted, visit):
     page.wait_for_url(re.compile("q=Tell"))
 
 
-def test_back_and_forward_lead_from_run_to_run_and_from_tab_to_tab(scripted, visit):
+def test_back_and_forward_lead_from_run_to_run(scripted, visit):
     page = visit(scripted.url)
-    run_id = start(page)
-    finished(page)
-    open_run(page, "Recorded example")
-    expect(page.locator("#strip-words")).to_contain_text("Recorded example")
-    page.wait_for_url(lambda url: run_id not in url)
-    page.get_by_role("tab", name="Internals").click()
+    run_id = start(page, long=True)
+    running(page)
+    page.get_by_role("tab", name="Internals").click()  # no page of its own
     page.wait_for_url(re.compile("tab=internals"))
-    page.evaluate("window.stayed = true")
-    page.go_back()
-    expect(page.get_by_role("tab", name="Compare")).to_have_attribute("aria-selected", "true")
-    page.wait_for_url(lambda url: "tab=" not in url)
-    assert page.evaluate("window.stayed")  # a tab is no other page
-    page.go_back()
-    page.wait_for_url(re.compile(f"{run_id}.*tab=runs"))
-    expect(page.locator("#strip-words")).to_contain_text(run_id)
-    expect(page.get_by_role("tab", name="Runs")).to_have_attribute("aria-selected", "true")
-    page.go_forward()
+    page.go_back()  # to the recorded run, though another is at work
     page.wait_for_url(lambda url: run_id not in url)
+    expect(page.locator("html.lethe-ready")).to_have_count(1)
     expect(page.locator("#strip-words")).to_contain_text("Recorded example")
+    page.go_forward()
+    page.wait_for_url(re.compile(f"{run_id}.*tab=internals"))
+    expect(page.locator("html.lethe-ready")).to_have_count(1)
+    running(page)
+    expect(page.get_by_role("tab", name="Internals")).to_have_attribute("aria-selected", "true")
 
 
 def test_a_link_to_the_recorded_run_names_it(scripted, visit):
@@ -257,17 +251,17 @@ def test_quick_steps_of_the_dial_leave_the_page_as_it_is(scripted, visit):
     page = visit(scripted.url)
     expect(page.locator("#verdict")).to_contain_text("the Vale books")
     dial = page.locator("#strength input[type=range]")
-    at = dial.bounding_box()["y"]
+    expect(page.locator("#chips button").first).to_be_visible()
     dial.focus()
-    for _ in range(3):
+    at = dial.bounding_box()["y"]
+    for pause in (20, 250, 500, 20):
         page.keyboard.press("ArrowRight")
-        page.wait_for_timeout(250)
-        page.keyboard.press("ArrowRight")
+        page.wait_for_timeout(pause)
     expect(page.locator("#cards")).to_contain_text("strength 2")
     for place, words in (("#verdict", "the Vale books"), ("#strip-words", "Recorded example")):
         expect(page.locator(place)).to_contain_text(words)
     expect(page.locator("#chips button").first).to_be_visible()
-    assert dial.bounding_box()["y"] == at  # under the pointer still
+    assert dial.bounding_box()["y"] == pytest.approx(at, abs=2)  # under the pointer still
 
 
 def test_an_answer_ends_where_another_run_is_opened(scripted, visit):

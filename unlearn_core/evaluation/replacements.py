@@ -193,10 +193,12 @@ def topic_words(topic: Topic) -> set[str]:
 
 def known_to(topic: Topic, words: Collection[str], *said: Mapping[str, str]) -> set[str]:
     """The words that `replacements` should take as known besides the topic's own: `words`, and where both together are too few to
-    tell speech from gibberish, as with a short list of somebody's own, every word in the answers `said` (by question id)."""
+    tell speech from gibberish, as with a short list of somebody's own, every word in the answers `said` (by question id) but stray
+    letters: what they are made of then tells nothing, and only how they go round in circles does."""
     if len(topic_words(topic) | set(words)) >= ENOUGH:
         return set(words)
-    return set(words) | {word for answers in said for answer in answers.values() for word in normalise(answer).split()}
+    spoken = {word for answers in said for answer in answers.values() for word in normalise(answer).split()}
+    return set(words) | {word for word in spoken if not _stray(word)}
 
 
 def plausible_values(topic: Topic) -> dict[str, dict[str, str]]:
