@@ -13,14 +13,15 @@ TORCH_INDEX ?=
 ARGS ?=
 SEED ?= 0
 WORLD ?= assets/demo_model
-# Tests side by side, those of the page one after another among themselves; 0 for all one after another
-JOBS ?= 2
+# Tests side by side, those of the page one after another among themselves; by default all one after another, since browsers and
+# servers beside other work are slow enough to be taken for broken
+JOBS ?= 0
 
 run: $(VENV)/ready
 	@exec $(BIN)/python app.py $(ARGS)
 
 test: chromium $(VENV)/ready-dev
-	@OMP_NUM_THREADS=1 exec $(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+	@exec $(BIN)/python -m pytest -n $(JOBS) $(ARGS)
 
 bench: chromium $(VENV)/ready-dev
 	@exec $(BIN)/python -m benchmarks $(ARGS)

@@ -157,6 +157,17 @@ def test_stop_keeps_a_partial_result(scripted, visit):
     expect(page.locator(".lt-problem")).to_have_count(0)
 
 
+def test_a_page_that_is_left_while_it_follows_writes_no_error(scripted, visit):
+    page, said = visit(scripted.url), []
+    start(page, long=True)
+    running(page)
+    page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+    page.reload()
+    running(page)
+    page.goto("about:blank")
+    assert not [text for text in said if "AbortError" in text or "errored out" in text]
+
+
 def test_reload_attaches_again(scripted, visit):
     page = visit(scripted.url)
     run_id = start(page, long=True)
