@@ -66,7 +66,7 @@ def test_bad_input_ends_the_process_with_status_2(command, world: Path) -> None:
     (("--seed", "x"), "--seed cannot be 'x'"), (("--seed", "-1"), "--seed cannot be -1. It should be a whole number from 0 to"),
     (("--seed", "99999999999999"), "It should be a whole number from 0 to 2147483647. Leave it out"),
     (("--edit", "nothing"), "no run"), (("--dtype", "int8"), "int8"), (("--model", " "), "No model was named"),
-    (("--model", "a b"), "no model folder a b"), (("--model", "no/where"), "this model is none"),
+    (("--model", "a b"), "no model folder 'a b'"), (("--model", "no/where"), "this model is none"),
     (("--method", "Slow"), "method"), (("--method", "slownoise"), "slow-noise"),
     (("--method", "GradDiff"), "There is no method 'GradDiff'. Did you mean gradient-difference? Known: unlearn,"),
     (("--device", "tpu"), "--device cannot be 'tpu'. It should be auto, cpu, cuda or mps. Leave it out"),
