@@ -262,6 +262,8 @@ class _Page:
         self._on(self.replay.click, self.desk.replay)
         self._on(self.compare.verdict.select, self.setup.repeat, picked=True)
         self._on(self.messages.select, self.builds_desk.watch, picked=True)
+        (standing,) = self.parts["standing"]
+        self._on(standing.select, self.desk.notice, picked=True, parts=(), queue=False, **LAST)
         self.copy_link.click(None, None, None, js=COPY_LINK, **PRIVATE)
 
     def _wire_ask(self) -> None:

@@ -101,6 +101,16 @@ class Desk:
         """The offer on a card was taken up: look at the run that it names."""
         return self.open(seat, str(picked["value"]).removeprefix("watch:"))
 
+    def notice(self, seat: Seat, picked: dict[str, Any]) -> Drawn:
+        """Somebody may have started a run elsewhere: offer to watch it, once, whatever this tab looks at."""
+        run_id = watched(self.runner)
+        if run_id is None or run_id in seat.known:
+            return {}
+        seat.known.add(run_id)
+        config, titles = self.store.find(run_id).config, self.titles()
+        method, topic = titles.get(config.method, config.method), titles.get(config.topic, Path(config.topic).name)
+        return {"messages": notice_html(f"Another tab started a run: {method} on {topic}.", ("Watch it", f"watch:{run_id}"))}
+
     def listing(self, seat: Seat) -> Drawn:
         """The table of runs and the sequences as they are now."""
         return {"runs_table": runs.table_html(self.store.runs(), seat.run_id, seat.chosen, self.titles()),

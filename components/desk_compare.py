@@ -14,9 +14,10 @@ from unlearn_core.events import Answer, TokenScores
 
 from . import ask
 from .desk import MORE, Desk
+from .pairs import FEW, MANY
 from .plots import short_matrix
 from .problems import RUN_AGAIN, Action, card, problem_html
-from .screen import FEW_PAIRS, MORE_PAIRS, Drawn, address, shown_questions
+from .screen import Drawn, address, shown_questions
 from .seats import Seat
 
 NO_EDIT = "There is no edit to scale."
@@ -175,8 +176,8 @@ class CompareDesk:
         return self.desk.redraw(seat) | {"questions_mode": mode}
 
     def more_pairs(self, seat: Seat) -> Drawn:
-        seat.limit = MORE_PAIRS if seat.limit == FEW_PAIRS else FEW_PAIRS
-        words = MORE if seat.limit == FEW_PAIRS else "Show fewer pairs"
+        seat.limit = MANY if seat.limit == FEW else FEW
+        words = MORE if seat.limit == FEW else "Show fewer pairs"
         return self.desk.redraw(seat) | {"more": gr.Button(words)}
 
     def set_place(self, seat: Seat, picked: dict[str, Any]) -> Drawn:

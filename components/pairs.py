@@ -17,11 +17,12 @@ from .tokens import heat_html, legend_html, plain_html, words_html
 from .view import RunView
 
 MODES = ("Heat", "Words", "Plain")
+FEW, MANY = 6, 24  # pairs shown at first, and where more are asked for
 KEEP_SHARE = 3  # one pair in three shows what was kept
 _TELLING = ("leaked", "damaged")
 
 
-def shown(view: RunView, limit: int = 6) -> list[Answer]:
+def shown(view: RunView, limit: int = FEW) -> list[Answer]:
     """The pairs to show: forget first, then what was kept; at least one leak and one damage where there are any.
 
     Questions with token scores go first, because all three ways of looking work for them.
@@ -40,7 +41,7 @@ _NO_ANSWERS = {"empty": "Press Unlearn: the answers come with the last measureme
                "interrupted": "The program ended before the answers were measured: Run it again, above, fills it."}  # fmt: skip
 
 
-def pairs_html(view: RunView, mode: str = "Heat", limit: int = 6, strength: float = 1.0,
+def pairs_html(view: RunView, mode: str = "Heat", limit: int = FEW, strength: float = 1.0,
                scores: Mapping[str, TokenScores] | None = None, answers: Mapping[str, Answer] | None = None) -> str:
     """All shown pairs. `mode`: Heat, Words or Plain; `scores` and `answers` by question: what was measured at `strength`; at
     strength 1 they stand beside the run's own."""
@@ -55,7 +56,8 @@ def pairs_html(view: RunView, mode: str = "Heat", limit: int = 6, strength: floa
     scale = legend_html() if way == "Heat" else ""
     moved = (f'<p class="lt-quiet">These answers at strength {strength:g}; the counts are those of the saved result.</p>'
              if strength != 1 else "")
-    return f'<div class="lt lt-pairs">{_counts(view, len(chosen))}{moved}{scale}{body}</div>'
+    whole = " lt-pairs-whole" if len(view.answers) <= FEW else ""  # there are no more to ask for
+    return f'<div class="lt lt-pairs{whole}">{_counts(view, len(chosen))}{moved}{scale}{body}</div>'
 
 
 def way_of(mode: str) -> str:

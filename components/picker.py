@@ -136,11 +136,19 @@ watch('value', () => {
 
 
 # Which buttons there are depends on this alone, in page.css: a stream of updates may not change a widget's properties,
-# because Gradio's client applies the difference of the next message to one that it has not shown yet.
+# because Gradio's client applies the difference of the next message to one that it has not shown yet. A tab that begins to follow a
+# run lets the browser's other tabs know; one that hears of it, or that somebody comes back to, asks the server what goes on.
 _STANDING = """
-const show = () => { document.documentElement.dataset.run = props.value || 'idle'; };
+const tabs = new BroadcastChannel('lethe');
+const show = () => {
+  document.documentElement.dataset.run = props.value || 'idle';
+  if (props.value === 'live') tabs.postMessage('live');
+};
+const ask = () => { if (element.isConnected && props.value !== 'live') trigger('select', {}); };
 show();
 watch('value', show);
+tabs.addEventListener('message', ask);
+document.addEventListener('visibilitychange', () => { if (!document.hidden) ask(); });
 """
 
 
@@ -180,7 +188,10 @@ class Address(gr.HTML):
 
 
 class Standing(gr.HTML):
-    """How the open run stands: live, replay, over, or idle (nothing to stop and nothing to play again)."""
+    """How the open run stands: live, replay, over, or idle (nothing to stop and nothing to play again).
+
+    `select`: another run may have been started since this tab was last looked at.
+    """
 
     def __init__(self, value: str = "idle", **layout: Any) -> None:
         super().__init__(value=value, html_template="<i hidden></i>", js_on_load=_STANDING, **layout)

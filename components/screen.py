@@ -21,7 +21,6 @@ from .seats import Seat
 from .verdict import cards_html, verdict_html
 from .view import Place, RunView
 
-FEW_PAIRS, MORE_PAIRS = 6, 24
 Drawn = dict[str, Any]
 
 

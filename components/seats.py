@@ -11,6 +11,7 @@ from unlearn_core.store import RECORDED
 
 from .audit_seat import AuditSeat
 from .build_seat import BuildSeat
+from .pairs import FEW
 from .questions import Choice
 from .race_seat import RaceSeat
 from .sequence_seat import SequenceSeat
@@ -31,7 +32,7 @@ class Seat:
     kept: bool = True  # whether the open run is still there to be linked to and replayed
     opening: str | None = None  # a run to be followed next: "follow", "replay" or None
     mode: str = "heat"
-    limit: int = 6
+    limit: int = FEW  # answer pairs shown
     strength: float = 1.0
     settled: str = ""  # what was said when the dial was set to a position beside the one that was typed
     layer: int | None = None
@@ -50,6 +51,7 @@ class Seat:
     topics: list[tuple[str, str]] = field(default_factory=list)  # (title, name) of every topic offered so far
     chosen: str | None = None  # the run selected in the table of runs
     deleted: str | None = None
+    known: set[str] = field(default_factory=set)  # runs that this tab opened, or was told of while they were at work
     undoing: tuple[str, int] | None = None  # a request of a sequence that is being undone: (sequence, place)
     undone: str = ""  # the sequence in which one was last
     presets: int = 0  # how often the method's own controls were made anew, and for which method last
@@ -75,8 +77,9 @@ class Seat:
                 self.listed = Choice()
             self.generation += 1
             self.opening, self.kept = how, True
+            self.known.add(run_id)
             if run_id != self.run_id:
-                self.run_id, self.layer, self.matrix, self.limit = run_id, None, None, 6
+                self.run_id, self.layer, self.matrix, self.limit = run_id, None, None, FEW
                 self.question = ""  # it was asked of the other run
                 self.audit.leave()
             self.view, self.running = None, False

@@ -203,6 +203,27 @@ def test_a_second_unlearn_offers_to_watch(scripted, visit):
     expect(first.locator("#strip-words")).to_contain_text("Stopped")
 
 
+def test_a_tab_at_rest_is_told_once_of_a_run_that_another_tab_starts(scripted, visit):
+    first, elsewhere = visit(scripted.url), visit(scripted.url)
+    second = visit(scripted.url, beside=first)
+    second.locator("#question input").fill("Who is Tessa?")
+    run_id = start(first, long=True)
+    expect(second.locator("#messages")).to_contain_text("Another tab started a run: UNLEARN on four private people.")
+    expect(second.locator("#strip-words")).to_contain_text("Recorded example")
+    expect(second.locator("#question input")).to_have_value("Who is Tessa?")
+    second.locator("#messages .lt-away").click()
+    come_back = "document.dispatchEvent(new Event('visibilitychange'))"
+    for page in (first, second, elsewhere):
+        page.evaluate(come_back)
+    expect(elsewhere.locator("#messages")).to_contain_text("Another tab started a run")
+    for page in (first, second):  # one is at it, the other knows
+        expect(page.locator("#messages .lt")).to_have_count(0)
+    elsewhere.locator("#messages .card-action").click()
+    elsewhere.wait_for_url(re.compile(re.escape(run_id)))
+    running(elsewhere)
+    expect(elsewhere.locator("#messages .lt")).to_have_count(0)
+
+
 def test_another_run_never_shows_events_of_the_one_at_work(scripted, visit):
     page = visit(scripted.url)
     start(page, long=True)

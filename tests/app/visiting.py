@@ -99,11 +99,14 @@ class Visit:
         width: int = 1440,
         height: int = 900,
         before: Callable[[Page], None] = lambda page: None,
+        beside: Page | None = None,
         **context: object,
     ) -> Page:
-        """A new page at `url`, come alive; `before` may prepare it before it goes anywhere."""
-        opened = self._browser.new_context(viewport={"width": width, "height": height}, **context)
-        self._contexts.append(opened)
+        """A new page at `url`, come alive, in a browser of its own or in another tab `beside` a page; `before` may prepare it
+        before it goes anywhere."""
+        opened = beside.context if beside else self._browser.new_context(viewport={"width": width, "height": height}, **context)
+        if beside is None:
+            self._contexts.append(opened)
         page = opened.new_page()
         page.on("console", self._listen)
         page.on("pageerror", lambda error: self._complain(str(error)))

@@ -103,6 +103,11 @@ def test_pairs_in_every_mode_and_number(view, mode, limit):
     assert html.count("<article") == min(limit, 900)
 
 
+def test_more_pairs_are_offered_only_where_there_are_more(view):
+    for count, whole in ((6, True), (7, False)):
+        assert ("lt-pairs-whole" in pairs_html(replace(view, answers=view.answers[:count]))) == whole
+
+
 def test_pairs_escape_and_survive_missing_numbers():
     answer = Answer(EVIL, "forget", EVIL, EVIL, EVIL, EVIL, True, False, None, None, EVIL)
     html = pairs_html(RunView(run_id="r", answers=(answer,)), "Heat")
