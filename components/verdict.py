@@ -180,7 +180,8 @@ def _so_far(view: RunView, opening: str = "So far the model answers ") -> tuple[
     latest = {item.split: item for item in view.live}
     forget, doing = latest.get("forget"), view.phase.title if view.phase else "Starting"
     if forget is None:
-        return (Part("Unlearning "), Part(view.topic_title, "topic"), Part(f". {doing}…"))
+        topic = (Part("Unlearning "), Part(view.topic_title, "topic"), Part(". ")) if view.topic else ()  # not yet by its file's name
+        return (*topic, Part(f"{doing}…"))
     keep = [item for split, item in latest.items() if not split.startswith("forget")]
     asked = sum(item.n for item in keep)
     rest = (Part(", and "), Part(percent(sum(item.correct for item in keep) / asked), "retain"),

@@ -174,6 +174,15 @@ def test_while_running_the_sample_speaks(events):
     assert "sampled questions about the Vale books" in told.sentence and told.tone == "running"
 
 
+def test_a_topic_that_is_not_read_yet_is_not_called_by_its_file(events):
+    from components.view import replay
+
+    ready = next(place for place, (event, _) in enumerate(events) if isinstance(event, TopicReady))
+    early, later = verdict(replay(events[:ready])), verdict(replay(events[:ready + 1]))
+    assert replay(events[:ready]).config["topic"] not in early.sentence and early.tone == "running"
+    assert "Unlearning the Vale books" in later.sentence
+
+
 def test_removed_is_the_summary_where_it_says_so():
     view = build(Case("x", "", ()))
     assert removed(view, "forget") == pytest.approx(0.99 / 0.98 if 0.99 / 0.98 < 1 else 1.0)
