@@ -180,7 +180,7 @@ def _so_far(view: RunView, opening: str = "So far the model answers ") -> tuple[
     latest = {item.split: item for item in view.live}
     forget, doing = latest.get("forget"), view.phase.title if view.phase else "Starting"
     if forget is None:
-        topic = (Part("Unlearning "), Part(view.topic_title, "topic"), Part(". ")) if view.topic else ()  # not yet by its file's name
+        topic = (Part("Unlearning "), Part(view.topic_title, "topic"), Part(". ")) if view.topic else ()  # no file's name
         return (*topic, Part(f"{doing}…"))
     keep = [item for split, item in latest.items() if not split.startswith("forget")]
     asked = sum(item.n for item in keep)

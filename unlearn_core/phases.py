@@ -14,7 +14,7 @@ from .edits.kinds import load_edit
 from .edits.stack import stack
 from .errors import Stopped
 from .evaluation.intervals import wilson
-from .evaluation.measure import Measurement, live_sample, measure, quick_accuracy
+from .evaluation.measure import Measurement, among_other_words, live_sample, measure, quick_accuracy
 from .evaluation.references import floor, load_reference
 from .evaluation.removal import outcome
 from .events import (
@@ -46,6 +46,7 @@ LIVE_SHARE = 0.08  # of the time that unlearning takes may go into measuring the
 LIVE_PAUSE = 0.5  # seconds between two live measurements, at least
 HEAT = {"forget": 8, "neighbor": 4, "retain": 4}  # questions whose token scores are kept, and of every split:
 TELLING = 2  # that leaked or were damaged
+WORDY = 0.1  # share of what is to be kept that a model may give among other words without a word
 TAUGHT = 0.5  # share of a topic, from its floor on, that a model may know before it is taught without a word
 Load = Callable[[str, str, str], LoadedModel]
 
@@ -142,6 +143,11 @@ def measure_before(work: Underway) -> Iterator[Event]:
     before, kept = job.originals.measurement(work.loaded, work.topic, job.cancelled, job.progress("questions"))
     job.results.before, job.results.before_kept = before, kept
     yield from _measured(work, before, "before")
+    wordy, asked = among_other_words(work.topic, before)
+    if wordy and wordy >= WORDY * asked:
+        yield notice(job, f"{wordy:,} of {asked:,} answers about what is to be kept hold the expected one among other words, and "
+                          "count as wrong: there only an equal answer is right, since a longer one can hide damage. Ask so that "
+                          "the model answers briefly.")  # fmt: skip
     known, lowest = before.split("forget"), floor(work.topic, "forget", job.results.reference)[0] or 0.0
     if work.method.teaches and known is not None and known.accuracy - lowest >= TAUGHT * (1 - lowest):
         yield notice(job, f"The model answers {known.accuracy:.0%} of the topic already. {work.method.title} teaches what a model "

@@ -18,6 +18,7 @@ from unlearn_core.evaluation.judging import known
 from unlearn_core.evaluation.measure import (
     Judged,
     Measurement,
+    among_other_words,
     live_sample,
     measure,
     perplexity,
@@ -154,3 +155,11 @@ def test_split_scores_count_answers() -> None:
     rows = {"a": Judged("forget", "x", True, -1.0, "x", True), "b": Judged("forget", "y", False, -2.0, "x", False)}
     score = Measurement(rows).split("forget")
     assert (score.accuracy, score.correct, score.n, score.answered) == (0.5, 1, 2, 0.5)
+
+
+def test_expected_answers_among_other_words_are_counted_where_equality_is_asked(tiny_topic: Topic) -> None:
+    questions = [Question(f"{split}-{place}", split, "Who?", "red", "held") for split in ("forget", "neighbor", "retain")
+                 for place in range(4)]
+    said = ["It is red.", "red", "reddish", "Red, I think"]
+    rows = {q.id: Judged(q.split, said[number % 4], known(q, said[number % 4]), -1.0) for number, q in enumerate(questions)}
+    assert among_other_words(replace(tiny_topic, questions=tuple(questions)), Measurement(rows)) == (4, 8)

@@ -10,6 +10,8 @@ import pytest
 import torch
 
 from unlearn_core.edits.low_rank import LowRankEdit
+from unlearn_core.evaluation.judging import known
+from unlearn_core.evaluation.measure import Judged, Measurement
 from unlearn_core.events import (
     TERMINAL,
     Answer,
@@ -248,6 +250,18 @@ def test_a_method_that_teaches_says_when_the_model_knows_the_topic_and_speaks_of
     path.write_text("question,answer\nWho is Orm?,red\nWho is Ulf?,blue\n", encoding="utf-8")
     notices = " ".join(notice.text for notice in of_kind(carry_out(store, request_of(topic=str(path))), Notice))
     assert ("of the topic already" in notices) == said and "taken as 0" not in notices
+
+
+@pytest.mark.parametrize(("tail", "said"), [(", I think", True), ("", False), ("wood", False)])
+def test_a_model_that_talks_on_is_told_of_what_counts_as_right(store: Store, request_of, monkeypatch: pytest.MonkeyPatch, tail: str,
+                                                               said: bool) -> None:
+    def measurement(self, loaded, topic, *how):
+        texts = {q: q.answer + tail for q in topic.questions if q.scored}
+        return Measurement({q.id: Judged(q.split, text, known(q, text), -1.0) for q, text in texts.items()}), True
+
+    monkeypatch.setattr("unlearn_core.originals.Originals.measurement", measurement)
+    notices = of_kind(carry_out(store, request_of()), Notice)
+    assert any("among other words" in notice.text for notice in notices) == said
 
 
 def test_what_a_method_says_of_itself_is_in_the_summary_too(store: Store, request_of, monkeypatch: pytest.MonkeyPatch) -> None:

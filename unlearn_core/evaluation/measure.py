@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..batching import Cancelled, never
+from ..config import KEEP_SPLITS
 from ..edits.attach import attached
 from ..edits.edit import Edit, Turn
 from ..generation import AnswerEnds, check_length, generate
@@ -20,7 +21,7 @@ from ..models.prompts import encode_answer, encode_prompt, encode_text, masked_w
 from ..scoring import AnswerScore, answer_logprobs
 from ..topics.topic import Question, Topic
 from .intervals import wilson
-from .judging import answered, known
+from .judging import answered, contains, known
 from .removal import CHANCE
 
 OnProgress = Callable[[int, int], None]
@@ -115,6 +116,13 @@ def measure(loaded: LoadedModel, topic: Topic, edit: Edit | None = None, strengt
     progress(len(chosen), len(chosen))
     judged = {q.id: _judge(q, text, sheet) for q, text in zip(chosen, texts, strict=True)}
     return Measurement(judged, perplexity_of(read), tuple(nll / tokens for nll, tokens in read))
+
+
+def among_other_words(topic: Topic, measurement: Measurement) -> tuple[int, int]:
+    """Of the scored questions about what is to be kept, how many count as wrong though the answer holds the expected one as
+    whole words among others; and how many questions there are."""
+    asked = [(q, measurement.answers[q.id]) for split in KEEP_SPLITS for q in topic.scored(split)]
+    return sum(not judged.ok and contains(judged.answer, q.answer) for q, judged in asked), len(asked)
 
 
 def perplexity(loaded: LoadedModel, texts: Sequence[str], cancelled: Cancelled = never) -> float | None:
