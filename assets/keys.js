@@ -114,6 +114,14 @@
     if (button) lead(button.dataset.go);
   });
 
+  // Gradio opens a list once more for the very Tab that leaves it, and it would stay open over what is below. A list that scrolls
+  // would take the focus with it where it closes.
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Tab" || !event.target.matches?.('input[role="combobox"]')) return;
+    event.stopImmediatePropagation();
+    document.getElementById(event.target.getAttribute("aria-controls"))?.setAttribute("tabindex", "-1");
+  }, true);
+
   // What is typed into a list to choose from takes the place of what was chosen.
   document.addEventListener("focusin", ({ target }) => {
     if (target.matches?.("#topic input, #method input, #metrics-of input")) target.select();

@@ -49,7 +49,6 @@ def build_ask(chips: str = "") -> Ask:
                 placeholder="Ask both models anything…",
                 max_lines=1,
                 lines=1,
-                max_length=LONGEST_QUESTION,
                 scale=8,
                 elem_id="question",
                 label="Question",

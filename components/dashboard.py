@@ -67,6 +67,9 @@ ONE_BY_ONE = {"concurrency_limit": 1, "concurrency_id": "settings", "show_progre
 # What changes the list of questions comes one after the other, so that what was done last is what stays on the page.
 IN_TURN = {"concurrency_limit": 1, "concurrency_id": "questions"}
 COPY_COMMAND = "(command) => { window.lethe.copy(command, 'Command copied'); }"
+# What starts a run says so at once, since a busy server takes seconds to answer.
+PRESSED = "() => { document.documentElement.dataset.pressed = 'start'; }"
+ANSWERED = "() => { delete document.documentElement.dataset.pressed; }"
 SHOW_RACE = "() => { window.lethe.show('#race-messages .lt', '#race-head'); }"
 SHOW_SEQUENCE = "() => { window.lethe.show('#sequence-messages .lt', '#sequence-now'); }"
 SHOW_AUDIT = "() => { window.lethe.show('#audit-messages .lt', '#audit-now'); }"
@@ -247,7 +250,8 @@ class _Page:
     def _wire_sidebar(self) -> None:
         bar, setup = self.sidebar, self.setup
         for button in (bar.start, self.strip_start):
-            self._on(button.click, setup.start, bar.form)
+            button.click(None, None, None, js=PRESSED, **PRIVATE)
+            self._on(button.click, setup.start, bar.form).then(None, None, None, js=ANSWERED, **PRIVATE)
         self._on(bar.model.change, setup.set_model, [bar.model, bar.topic])
         self._on(bar.method.input, setup.set_method, [bar.method])
         changes = [widget.change for widget in bar.form]
@@ -263,7 +267,7 @@ class _Page:
         self._on(self.compare.verdict.select, self.setup.repeat, picked=True)
         self._on(self.messages.select, self.builds_desk.watch, picked=True)
         (standing,) = self.parts["standing"]
-        self._on(standing.select, self.desk.notice, picked=True, parts=(), queue=False, **LAST)
+        self._on(standing.select, self.desk.look_out, picked=True, parts=(), queue=False, **LAST)
         self.copy_link.click(None, None, None, js=COPY_LINK, **PRIVATE)
 
     def _wire_ask(self) -> None:
@@ -276,6 +280,9 @@ class _Page:
         self._on(ask.stop.click, desk.stop_ask, queue=False)
         moved = self._on(ask.strength.change, desk.dial, [ask.strength], **LAST)
         self._on(moved.then, desk.rescore, trigger_mode="multiple", **several)
+        begun = self._on(moved.then, desk.asking_again, trigger_mode="multiple", queue=False)
+        answered = self._on(begun.then, desk.ask_again, ask.form, trigger_mode="multiple", **several)
+        self._on(answered.then, desk.asked, trigger_mode="multiple", queue=False)
         self._on(self.compare.measure_all.click, desk.rescore_all, **several)
         bar = self.sidebar
         of = [self.compare.metrics_of, bar.model, bar.topic, bar.device]
@@ -419,6 +426,8 @@ class _Page:
 
     def values(self, seat: Seat, drawn: Drawn) -> dict[Any, Any]:
         """New values by widget. The numbers of what is opened of each kind go along always: they start the followers."""
+        if seat.offered and drawn.get("messages", seat.offered[1]) != seat.offered[1]:
+            seat.offered = None  # something else is said there now
         values = {widget: value for name, value in drawn.items() for widget in self.parts[name]}
         numbers = {self.opened: seat.generation, self.raced: seat.race.generation, self.sequenced: seat.sequence.generation,
                    self.audited: seat.audit.generation, self.built: seat.build.generation}

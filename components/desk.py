@@ -91,8 +91,8 @@ class Desk:
         seat.open(self.store.find(run_id).run_id, how)
         if seat.asking:  # nobody waits for an answer under another run
             self.runner.stop_ask(seat.asking)
-        seat.asking, seat.tab = "", tab
-        return _reset() | seat.audit.blank() | {"messages": "", "tabs": gr.Tabs(selected=tab)} | self.listing(seat)
+        seat.asking, seat.answered, seat.tab = "", None, tab
+        return _reset() | seat.audit.blank() | {"messages": self._offer(seat), "tabs": gr.Tabs(selected=tab)} | self.listing(seat)
 
     def replay(self, seat: Seat) -> Drawn:
         return self.open(seat, seat.run_id, "replay")
@@ -101,15 +101,24 @@ class Desk:
         """The offer on a card was taken up: look at the run that it names."""
         return self.open(seat, str(picked["value"]).removeprefix("watch:"))
 
-    def notice(self, seat: Seat, picked: dict[str, Any]) -> Drawn:
-        """Somebody may have started a run elsewhere: offer to watch it, once, whatever this tab looks at."""
+    def look_out(self, seat: Seat, picked: dict[str, Any]) -> Drawn:
+        """A run that this tab does not know of is offered once, whoever started it; the offer goes when the run is over."""
         run_id = watched(self.runner)
-        if run_id is None or run_id in seat.known:
-            return {}
-        seat.known.add(run_id)
+        if run_id is not None and run_id not in seat.known:
+            return {"messages": self._offer(seat)}
+        over = seat.offered is not None and self.runner.running() != seat.offered[0]
+        return {"messages": ""} if over else {}
+
+    def _offer(self, seat: Seat) -> str:
+        """The offer to watch the run at work; "" where there is none or it is the open one."""
+        run_id = watched(self.runner)
+        if run_id is None or run_id == seat.run_id:
+            return ""
         config, titles = self.store.find(run_id).config, self.titles()
-        method, topic = titles.get(config.method, config.method), titles.get(config.topic, Path(config.topic).name)
-        return {"messages": notice_html(f"Another tab started a run: {method} on {topic}.", ("Watch it", f"watch:{run_id}"))}
+        method, topic = titles.get(config.method, config.method), titles.get(config.topic, Path(config.topic).stem)
+        seat.known.add(run_id)
+        seat.offered = run_id, notice_html(f"A run is at work: {method} on {topic}.", ("Watch it", f"watch:{run_id}"))
+        return seat.offered[1]
 
     def listing(self, seat: Seat) -> Drawn:
         """The table of runs and the sequences as they are now."""
@@ -119,7 +128,7 @@ class Desk:
     def redraw(self, seat: Seat) -> Drawn:
         """The parts of the open run that change with what the seat looks at."""
         view = self.view(seat)
-        drawn = draw(view, seat, seat.running)
+        drawn = draw(view, seat, seat.running if seat.view is not None else self.runner.running() == seat.run_id)
         while seat.view is not None and seat.view is not view:  # a follower came further meanwhile: what it drew must not be undone
             view = seat.view
             drawn |= draw(view, seat, seat.running)

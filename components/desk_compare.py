@@ -38,10 +38,12 @@ class CompareDesk:
         """Both answers, word by word."""
         fault = ask.check_question(question, seed)
         if fault:
+            seat.answered = None
             yield {"panes": problem_html(fault)}
             return
         seat.refused = False
         seat.question, strength, asking = question.strip(), ask.settled(strength, seat.strength), seat.asking
+        seat.answered = seat.question, strength
         length, heat = ask.within(max_tokens, 1, ask.LONGEST_ANSWER), ask.within(temperature, 0, ask.HOTTEST)
         yield {
             "panes": ask.panes_html(seat.question, "", "", False, "Asking…", strength),
@@ -57,7 +59,7 @@ class CompareDesk:
                 yield {"panes": panes}
         except LetheError as error:
             if seat.asking == asking:
-                seat.refused = True
+                seat.refused, seat.answered = True, None
                 yield {"panes": card(error, self._way_out(seat, error))}
 
     def _way_out(self, seat: Seat, error: LetheError) -> Action | None:
@@ -69,6 +71,22 @@ class CompareDesk:
         view = self.desk.view(seat)
         ended = view.edit is None and not seat.running and view.status in ("failed", "running", "interrupted")
         return (RUN_AGAIN[0], "#verdict .card-action") if ended else None
+
+    def ask_again(
+        self, seat: Seat, _: str, strength: float | None, max_tokens: float | None, temperature: float | None, seed: str
+    ) -> Iterator[Drawn]:
+        """The question whose answers are in sight once more, where the dial has been moved since."""
+        if not self._outdated(seat):
+            yield {}
+            return
+        yield from self.ask(seat, seat.answered[0], seat.strength, max_tokens, temperature, seed)
+
+    def asking_again(self, seat: Seat) -> Drawn:
+        """The dial was moved: answers at another strength are given up or replaced."""
+        return self.asking(seat) if self._outdated(seat) else {}
+
+    def _outdated(self, seat: Seat) -> bool:
+        return seat.answered is not None and seat.answered[1] != seat.strength
 
     def asking(self, seat: Seat) -> Drawn:
         """A question was sent: it can be stopped from now on."""
@@ -89,8 +107,8 @@ class CompareDesk:
     # --- the dial -----------------------------------------------------------------------------------------------------
 
     def dial(self, seat: Seat, shown: float | None) -> Drawn:
-        """Another strength: the spectrum follows at once, what has to be measured is announced, and what was answered at the
-        strength before is taken away.
+        """Another strength: the spectrum follows at once, and what has to be measured is announced. Answers stay, under the
+        strength that they were given at, until they are given anew.
 
         What was typed and is no position of the dial sets it to the nearest one.
         """
@@ -98,7 +116,7 @@ class CompareDesk:
         moved, drawn = strength != 1, {}
         if strength != seat.strength:
             seat.set_strength(strength)
-            drawn = self.desk.redraw(seat) | {"panes": ""}
+            drawn = self.desk.redraw(seat) | ({} if seat.answered else {"panes": ""})
         if shown is not None and shown != strength:
             seat.settled = ask.settled_words(strength)
             drawn["dial"] = strength

@@ -70,7 +70,7 @@ class SetupDesk:
         The list tells of one choice twice. Controls made anew while the browser still listens to those of a moment ago would
         leave it calling what is gone.
         """
-        if method == seat.method:
+        if method == (seat.method or self.first_request().method):
             return {}
         return {"settings": {}, "preset": self.desk.preset(seat, method, {})}
 
@@ -141,7 +141,8 @@ class SetupDesk:
             run_id = self.runner.start(config)
         except LetheError as error:
             if isinstance(error, Busy):
-                return {"messages": sidebar.busy_html(error.run_id, seconds_since(error.since), error.kind)}
+                seat.offered = error.run_id, sidebar.busy_html(error.run_id, seconds_since(error.since), error.kind)
+                return {"messages": seat.offered[1]}
             if error.field and beside_its_field:
                 return self._problems({error.field: str(error)})
             return {"messages": card(error)}

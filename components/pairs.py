@@ -37,8 +37,8 @@ def shown(view: RunView, limit: int = FEW) -> list[Answer]:
 _NO_ANSWERS = {"empty": "Press Unlearn: the answers come with the last measurement.",
                "running": "The answers come with the last measurement of this run.",
                "stopped": "This run was stopped before its answers were measured: start it again to fill it.",
-               "failed": "This run failed before its answers were measured: Run it again, above, fills it.",
-               "interrupted": "The program ended before the answers were measured: Run it again, above, fills it."}  # fmt: skip
+               "failed": "This run failed before its answers were measured: run it again, above, to fill this.",
+               "interrupted": "The program ended before the answers were measured: run it again, above, to fill this."}  # fmt: skip
 
 
 def pairs_html(view: RunView, mode: str = "Heat", limit: int = FEW, strength: float = 1.0,

@@ -136,19 +136,16 @@ watch('value', () => {
 
 
 # Which buttons there are depends on this alone, in page.css: a stream of updates may not change a widget's properties,
-# because Gradio's client applies the difference of the next message to one that it has not shown yet. A tab that begins to follow a
-# run lets the browser's other tabs know; one that hears of it, or that somebody comes back to, asks the server what goes on.
+# because Gradio's client applies the difference of the next message to one that it has not shown yet. A tab that follows no run
+# asks from time to time whether one is at work elsewhere.
 _STANDING = """
-const tabs = new BroadcastChannel('lethe');
-const show = () => {
-  document.documentElement.dataset.run = props.value || 'idle';
-  if (props.value === 'live') tabs.postMessage('live');
-};
-const ask = () => { if (element.isConnected && props.value !== 'live') trigger('select', {}); };
+const EVERY = 4000;  // milliseconds
+const show = () => { document.documentElement.dataset.run = props.value || 'idle'; };
 show();
 watch('value', show);
-tabs.addEventListener('message', ask);
-document.addEventListener('visibilitychange', () => { if (!document.hidden) ask(); });
+setInterval(() => {
+  if (element.isConnected && !document.hidden && props.value !== 'live') trigger('select', {});
+}, EVERY);
 """
 
 
@@ -190,7 +187,7 @@ class Address(gr.HTML):
 class Standing(gr.HTML):
     """How the open run stands: live, replay, over, or idle (nothing to stop and nothing to play again).
 
-    `select`: another run may have been started since this tab was last looked at.
+    `select` comes every few seconds while no run is followed: one may be at work elsewhere, or no longer.
     """
 
     def __init__(self, value: str = "idle", **layout: Any) -> None:

@@ -116,9 +116,12 @@ def _row(record: RunRecord, open_run: str, chosen: str | None, titles: Mapping[s
     )
     run_id = escape(record.run_id, quote=True)
     name = escape(title_of(record, titles))
+    topic = escape(_titled(Path(record.config.topic).stem, titles))
+    about = f'<span class="run-topic">{topic}</span>' if topic != name else ""  # of a run that was given another name
     mark = '<span class="open-mark">open</span>' if record.run_id == open_run else ""
     cells = [
-        f'<th scope="row"><button type="button" class="run-name" data-pick="{run_id}" title="{name}">{name}</button>{mark}</th>',
+        f'<th scope="row"><button type="button" class="run-name" data-pick="{run_id}" title="{name}">{name}</button>'
+        f"{mark}{about}</th>",
         f'<td><span class="status status-{record.status}">{escape(record.status)}</span></td>',
         f'<td class="run-method">{escape(_titled(record.config.method, titles))}</td>',
         _moved(record, "forget"),

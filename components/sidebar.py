@@ -280,11 +280,13 @@ def preview_html(preview: dict[str, Any]) -> str:
         f"<tr><td>{escape(str(row.get('question', '')))}</td><td>{escape(str(row.get('answer', '')))}</td></tr>"
         for row in preview.get("rows", [])[:PREVIEW_ROWS]
     )
+    unseen = sum(written.values()) - min(PREVIEW_ROWS, len(preview.get("rows", [])))
+    more = f"<p>and {unseen:,} more</p>" if unseen > 0 else ""
     notes = "".join(f"<p>{escape(str(text))}</p>" for text in preview.get("notices", []))
     return (
         f'<div class="topic-preview"><p><b>{escape(str(preview.get("title", "")))}</b> {counts}</p>'
         f"{_halves(written, preview.get('shown', {}))}"
-        f"<table><thead><tr><th>Question</th><th>Answer</th></tr></thead><tbody>{rows}</tbody></table>{notes}</div>"
+        f"<table><thead><tr><th>Question</th><th>Answer</th></tr></thead><tbody>{rows}</tbody></table>{more}{notes}</div>"
     )
 
 

@@ -83,9 +83,11 @@ def verdict_html(view: RunView, running: bool = True, strength: float = 1.0) -> 
     sentence = "".join(_part_html(part) for part in told.parts)
     items = "".join(f'<li class="lt-{finding.severity}">{escape(finding.text)}</li>' for finding in told.findings)
     listed = f'<ul class="lt-findings">{items}</ul>' if items else ""
-    again = action_html(*RUN_AGAIN) if not running and view.status in ("running", "interrupted") else ""
+    interrupted = not running and view.status in ("running", "interrupted")
+    again = action_html(*RUN_AGAIN) if interrupted else ""
+    label = "Interrupted" if interrupted and told.tone == "partial" else TONES[told.tone]
     return (f'<section class="lt lt-verdict lt-tone-{told.tone}" aria-label="Verdict" aria-live="polite">'
-            f'<p class="lt-tone">{TONES[told.tone]}{_saved(strength) if view.edit else ""}</p>'
+            f'<p class="lt-tone">{label}{_saved(strength) if view.edit else ""}</p>'
             f'<p class="lt-sentence">{sentence}</p>{listed}{again}{_small(view)}'
             '</section>')
 

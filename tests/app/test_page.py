@@ -168,6 +168,16 @@ def test_a_page_that_is_left_while_it_follows_writes_no_error(scripted, visit):
     assert not [text for text in said if "AbortError" in text or "errored out" in text]
 
 
+def test_a_run_that_has_just_been_started_is_never_called_interrupted(scripted, visit):
+    page = visit(scripted.url)
+    page.evaluate(WATCH)
+    start(page, long=True)
+    running(page)
+    page.locator("#stop").click()
+    expect(page.locator("#strip-words")).to_contain_text("Stopped")
+    assert not [text for text in page.evaluate("window.seen") if "Interrupted" in text]
+
+
 def test_reload_attaches_again(scripted, visit):
     page = visit(scripted.url)
     run_id = start(page, long=True)
@@ -203,25 +213,50 @@ def test_a_second_unlearn_offers_to_watch(scripted, visit):
     expect(first.locator("#strip-words")).to_contain_text("Stopped")
 
 
-def test_a_tab_at_rest_is_told_once_of_a_run_that_another_tab_starts(scripted, visit):
+def test_a_run_at_work_is_offered_in_every_other_tab_until_it_is_over(scripted, visit):
     first, elsewhere = visit(scripted.url), visit(scripted.url)
     second = visit(scripted.url, beside=first)
     second.locator("#question input").fill("Who is Tessa?")
     run_id = start(first, long=True)
-    expect(second.locator("#messages")).to_contain_text("Another tab started a run: UNLEARN on four private people.")
-    expect(second.locator("#strip-words")).to_contain_text("Recorded example")
+    for page in (second, elsewhere):
+        expect(page.locator("#messages")).to_contain_text("A run is at work: UNLEARN on four private people.")
+        expect(page.locator("#strip-words")).to_contain_text("Recorded example")
     expect(second.locator("#question input")).to_have_value("Who is Tessa?")
     second.locator("#messages .lt-away").click()
-    come_back = "document.dispatchEvent(new Event('visibilitychange'))"
-    for page in (first, second, elsewhere):
-        page.evaluate(come_back)
-    expect(elsewhere.locator("#messages")).to_contain_text("Another tab started a run")
-    for page in (first, second):  # one is at it, the other knows
-        expect(page.locator("#messages .lt")).to_have_count(0)
-    elsewhere.locator("#messages .card-action").click()
-    elsewhere.wait_for_url(re.compile(re.escape(run_id)))
-    running(elsewhere)
+    open_run(first, "Recorded example")
+    expect(first.locator("#messages")).to_contain_text("A run is at work")
+    first.locator("#messages .card-action").click()
+    first.wait_for_url(re.compile(re.escape(run_id)))
+    running(first)
+    expect(first.locator("#messages .lt")).to_have_count(0)
+    expect(second.locator("#messages .lt")).to_have_count(0)  # it was put away
+    first.locator("#stop").click()
     expect(elsewhere.locator("#messages .lt")).to_have_count(0)
+
+
+def test_a_list_closes_where_the_keyboard_leaves_it(scripted, visit):
+    page = visit(scripted.url)
+    page.locator("#model input").focus()
+    for name in ("topic", "own-topic", "method"):
+        expect(page.locator("#sidebar [role=listbox]")).to_have_count(1 if name != "method" else 0)
+        page.keyboard.press("Tab")
+        expect(page.locator(f"#{name} :focus")).to_have_count(1)
+    page.keyboard.press("Tab")
+    expect(page.locator("#setting-rank :focus")).to_have_count(1)
+    expect(page.locator("#sidebar [role=listbox]")).to_have_count(0)
+
+
+def test_unlearn_says_at_once_that_it_was_pressed(scripted, visit):
+    page, held = visit(scripted.url), []
+    page.route("**/queue/join*", lambda route: held.append(route))
+    page.locator("#start").click()
+    expect(page.locator("html[data-pressed]")).to_have_count(1)
+    assert page.locator("#start").evaluate("(node) => getComputedStyle(node, '::after').content") == '"Starting…"'
+    for route in held:
+        route.continue_()
+    page.unroute("**/queue/join*")
+    finished(page)
+    expect(page.locator("html[data-pressed]")).to_have_count(0)
 
 
 def test_another_run_never_shows_events_of_the_one_at_work(scripted, visit):
@@ -407,7 +442,9 @@ def test_another_strength_is_not_taken_for_the_saved_result(scripted, visit):
     expect(page.locator("#pairs")).to_contain_text("These answers at strength 0.5")
     expect(page.locator("#pairs .lt-pair").first).to_contain_text("at 0.5")
     expect(page.locator("#verdict .lt-tone")).to_contain_text("at strength 1; the dial stands at 0.5")
-    expect(page.locator("#panes .panes")).to_have_count(0)
+    expect(page.locator(".panes[data-done='yes'] .pane-edited h3")).to_have_text("Unlearned, strength 0.5")  # asked again
+    expect(page.locator("#panes .asked")).to_have_text("Who?")
+    expect(page.locator("#send")).to_be_visible()
 
 
 def test_a_reload_brings_the_settings_of_the_open_run(scripted, visit):
@@ -532,6 +569,7 @@ def test_a_slider_shows_what_runs_and_says_what_it_refused(scripted, visit):
     expect(page.locator("#setting-rank-problem .field-problem")).to_have_count(0)
     expect(command).to_have_value(re.compile("--set rank=5 "))
     box.fill("")
+    expect(page.locator("#setting-rank-problem .field-problem")).to_contain_text("valid integer")
     box.press("Tab")
     expect(box).to_have_value("1")
     expect(page.locator("#setting-rank-problem .field-problem")).to_contain_text("left empty, so 1 is used")

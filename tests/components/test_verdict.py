@@ -164,6 +164,7 @@ def test_interrupted_is_not_running():
     view = RunView(run_id="r", config={"topic": "book-series"})
     assert verdict(view, running=True).tone == "running"
     assert "Interrupted" in verdict(view, running=False).sentence
+    assert '<p class="lt-tone">Interrupted' in verdict_html(view, running=False)
     assert "Run it again" in verdict_html(view, running=False) and "Run it again" not in verdict_html(view, running=True)
 
 
