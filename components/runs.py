@@ -19,6 +19,7 @@ from .picker import Picker
 from .problems import empty_html
 from .spreadsheet import link_html
 from .strip import EXAMPLE
+from .terms import explained
 
 _NUMBER = ' class="number"'
 COLUMNS = (("Run", ""), ("Status", ""), ("Method", ""), ("Forget", _NUMBER), ("Retain", _NUMBER), ("Time", _NUMBER),
@@ -88,7 +89,7 @@ def table_html(records: list[RunRecord], open_run: str, chosen: str | None, titl
     methods, by name."""
     if not records:
         return empty_html("Every run will be listed here.", "Choose a topic and press Unlearn.")
-    heads = "".join(f'<th scope="col"{kind}>{title}</th>' for title, kind in COLUMNS)
+    heads = "".join(f'<th scope="col"{kind}>{explained(title, title.lower())}</th>' for title, kind in COLUMNS)
     rows = "".join(_row(record, open_run, chosen, titles) for record in records)
     table = f'<table class="runs run-history"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>'
     saved = link_html("runs-csv", "lethe-runs.csv", *saved_rows(records))
