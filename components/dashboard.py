@@ -68,8 +68,14 @@ ONE_BY_ONE = {"concurrency_limit": 1, "concurrency_id": "settings", "show_progre
 IN_TURN = {"concurrency_limit": 1, "concurrency_id": "questions"}
 COPY_COMMAND = "(command) => { window.lethe.copy(command, 'Command copied'); }"
 # What starts a run says so at once, since a busy server takes seconds to answer.
-PRESSED = "() => { document.documentElement.dataset.pressed = 'start'; }"
-ANSWERED = "() => { delete document.documentElement.dataset.pressed; }"
+# `Standing` takes it back once a run is open; otherwise what was answered does, or the clock where no answer came.
+PRESSED = """() => {
+    const page = document.documentElement;
+    page.dataset.pressed = 'start';
+    clearTimeout(window.lethePressed);
+    window.lethePressed = setTimeout(() => { delete page.dataset.pressed; }, 60000);
+}"""
+ANSWERED = "() => { setTimeout(() => { delete document.documentElement.dataset.pressed; }, 1500); }"
 SHOW_RACE = "() => { window.lethe.show('#race-messages .lt', '#race-head'); }"
 SHOW_SEQUENCE = "() => { window.lethe.show('#sequence-messages .lt', '#sequence-now'); }"
 SHOW_AUDIT = "() => { window.lethe.show('#audit-messages .lt', '#audit-now'); }"
@@ -426,8 +432,10 @@ class _Page:
 
     def values(self, seat: Seat, drawn: Drawn) -> dict[Any, Any]:
         """New values by widget. The numbers of what is opened of each kind go along always: they start the followers."""
-        if seat.offered and drawn.get("messages", seat.offered[1]) != seat.offered[1]:
-            seat.offered = None  # something else is said there now
+        if "messages" in drawn:
+            seat.said = bool(drawn["messages"])
+            if seat.offered and drawn["messages"] != seat.offered[1]:
+                seat.offered = None  # something else is said there now
         values = {widget: value for name, value in drawn.items() for widget in self.parts[name]}
         numbers = {self.opened: seat.generation, self.raced: seat.race.generation, self.sequenced: seat.sequence.generation,
                    self.audited: seat.audit.generation, self.built: seat.build.generation}

@@ -102,12 +102,12 @@ class Desk:
         return self.open(seat, str(picked["value"]).removeprefix("watch:"))
 
     def look_out(self, seat: Seat, picked: dict[str, Any]) -> Drawn:
-        """A run that this tab does not know of is offered once, whoever started it; the offer goes when the run is over."""
+        """A run that this tab does not know of is offered once, whoever started it, and where nothing else is said; the offer goes
+        when the run is over."""
         run_id = watched(self.runner)
-        if run_id is not None and run_id not in seat.known:
-            return {"messages": self._offer(seat)}
-        over = seat.offered is not None and self.runner.running() != seat.offered[0]
-        return {"messages": ""} if over else {}
+        if seat.offered is not None:
+            return {} if self.runner.running() == seat.offered[0] else {"messages": ""}
+        return {"messages": self._offer(seat)} if run_id is not None and run_id not in seat.known and not seat.said else {}
 
     def _offer(self, seat: Seat) -> str:
         """The offer to watch the run at work; "" where there is none or it is the open one."""
@@ -128,11 +128,15 @@ class Desk:
     def redraw(self, seat: Seat) -> Drawn:
         """The parts of the open run that change with what the seat looks at."""
         view = self.view(seat)
-        drawn = draw(view, seat, seat.running if seat.view is not None else self.runner.running() == seat.run_id)
+        drawn = draw(view, seat, self.at_work(seat))
         while seat.view is not None and seat.view is not view:  # a follower came further meanwhile: what it drew must not be undone
             view = seat.view
             drawn |= draw(view, seat, seat.running)
         return drawn
+
+    def at_work(self, seat: Seat) -> bool:
+        """Whether somebody is at the open run; the runner's word before the tab's follower has drawn it."""
+        return seat.running if seat.view is not None else self.runner.running() == seat.run_id
 
     def view(self, seat: Seat) -> RunView:
         """The open run as this tab last saw it; read from its events where it has not been drawn yet."""

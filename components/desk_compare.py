@@ -38,7 +38,7 @@ class CompareDesk:
         """Both answers, word by word."""
         fault = ask.check_question(question, seed)
         if fault:
-            seat.answered = None
+            seat.answered, seat.asking = None, ""
             yield {"panes": problem_html(fault)}
             return
         seat.refused = False
@@ -61,6 +61,9 @@ class CompareDesk:
             if seat.asking == asking:
                 seat.refused, seat.answered = True, None
                 yield {"panes": card(error, self._way_out(seat, error))}
+        finally:
+            if seat.asking == asking:
+                seat.asking = ""
 
     def _way_out(self, seat: Seat, error: LetheError) -> Action | None:
         """What a refused question's button does: asks again, unless that would be refused again."""
@@ -69,24 +72,26 @@ class CompareDesk:
         if error.field in ("model", "device"):  # of the run, not those of the sidebar
             return None
         view = self.desk.view(seat)
-        ended = view.edit is None and not seat.running and view.status in ("failed", "running", "interrupted")
+        ended = view.edit is None and not self.desk.at_work(seat) and view.status in ("failed", "running", "interrupted")
         return (RUN_AGAIN[0], "#verdict .card-action") if ended else None
 
     def ask_again(
         self, seat: Seat, _: str, strength: float | None, max_tokens: float | None, temperature: float | None, seed: str
     ) -> Iterator[Drawn]:
         """The question whose answers are in sight once more, where the dial has been moved since."""
-        if not self._outdated(seat):
+        answered = seat.answered
+        if answered is None or answered[1] == seat.strength:
             yield {}
             return
-        yield from self.ask(seat, seat.answered[0], seat.strength, max_tokens, temperature, seed)
+        yield from self.ask(seat, answered[0], seat.strength, max_tokens, temperature, seed)
 
     def asking_again(self, seat: Seat) -> Drawn:
-        """The dial was moved: answers at another strength are given up or replaced."""
-        return self.asking(seat) if self._outdated(seat) else {}
-
-    def _outdated(self, seat: Seat) -> bool:
-        return seat.answered is not None and seat.answered[1] != seat.strength
+        """The dial was moved: answers at another strength are given up, and those that take their place can be stopped."""
+        answered = seat.answered
+        if answered is None or answered[1] == seat.strength:
+            return {}
+        seat.answered = answered[0], None
+        return self.asking(seat)
 
     def asking(self, seat: Seat) -> Drawn:
         """A question was sent: it can be stopped from now on."""
@@ -94,8 +99,8 @@ class CompareDesk:
         return _ask_buttons(asking=True)
 
     def asked(self, seat: Seat) -> Drawn:
-        """The answers have ended, in whatever way."""
-        return _ask_buttons(asking=False)
+        """Answers have ended, in whatever way; others may be on their way by now."""
+        return _ask_buttons(asking=bool(seat.asking))
 
     def pick_chip(self, seat: Seat, picked: dict[str, Any]) -> Drawn:
         return {"question": str(picked["value"])[: ask.LONGEST_QUESTION]}

@@ -141,8 +141,11 @@ class SetupDesk:
             run_id = self.runner.start(config)
         except LetheError as error:
             if isinstance(error, Busy):
-                seat.offered = error.run_id, sidebar.busy_html(error.run_id, seconds_since(error.since), error.kind)
-                return {"messages": seat.offered[1]}
+                words = sidebar.busy_html(error.run_id, seconds_since(error.since), error.kind)
+                if error.kind == "run":  # said until it is over, and not offered once more
+                    seat.known.add(error.run_id)
+                    seat.offered = error.run_id, words
+                return {"messages": words}
             if error.field and beside_its_field:
                 return self._problems({error.field: str(error)})
             return {"messages": card(error)}

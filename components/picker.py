@@ -140,7 +140,10 @@ watch('value', () => {
 # asks from time to time whether one is at work elsewhere.
 _STANDING = """
 const EVERY = 4000;  // milliseconds
-const show = () => { document.documentElement.dataset.run = props.value || 'idle'; };
+const show = () => {
+  document.documentElement.dataset.run = props.value || 'idle';
+  if (props.value === 'live') delete document.documentElement.dataset.pressed;
+};
 show();
 watch('value', show);
 setInterval(() => {

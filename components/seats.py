@@ -52,6 +52,7 @@ class Seat:
     chosen: str | None = None  # the run selected in the table of runs
     deleted: str | None = None
     known: set[str] = field(default_factory=set)  # runs that this tab opened, or was told of while they were at work
+    said: bool = False  # whether a message is in sight
     offered: tuple[str, str] | None = None  # a run at work that a message in sight offers to watch, and the message
     undoing: tuple[str, int] | None = None  # a request of a sequence that is being undone: (sequence, place)
     undone: str = ""  # the sequence in which one was last
@@ -61,7 +62,7 @@ class Seat:
     metrics_of: str = ""  # what the metrics in sight are of, and what is being measured for this tab
     measuring: str = ""
     asking: str = ""  # the token of the question being answered
-    answered: tuple[str, float] | None = None  # the question whose answers are in sight, and at which strength
+    answered: tuple[str, float | None] | None = None  # the question whose answers are in sight, and their strength
     view: RunView | None = None  # the open run as last drawn, and whether somebody is at work on it
     running: bool = False
     pictures: int = 0  # how often this tab was drawn

@@ -89,6 +89,45 @@ def test_a_question_that_would_be_refused_again_is_not_offered_again(desk, monke
     assert "Ask again" not in refused and (button in refused if button else "<button" not in refused)
 
 
+def test_a_run_at_work_is_offered_once_and_where_nothing_else_is_said(desk, monkeypatch):
+    run_id, seat = desk.store.create(RunConfig(topic="book-series")).run_id, Seat()
+    assert desk.look_out(seat, {}) == {}
+    monkeypatch.setattr(desk.runner, "running", lambda: run_id)
+    seat.said = True
+    assert desk.look_out(seat, {}) == {}
+    seat.said = False
+    assert "A run is at work" in desk.look_out(seat, {})["messages"] and seat.offered[0] == run_id
+    assert desk.look_out(seat, {}) == {}
+    monkeypatch.setattr(desk.runner, "running", lambda: None)
+    assert desk.look_out(seat, {}) == {"messages": ""}
+    monkeypatch.setattr(desk.runner, "running", lambda: run_id)
+    seat.offered = None  # as the page has it, once the message is gone
+    assert desk.look_out(seat, {}) == {}
+
+
+def test_what_is_drawn_before_the_first_picture_of_a_run_at_work_does_not_call_it_interrupted(desk, monkeypatch):
+    run_id, seat = desk.store.create(RunConfig(topic="book-series")).run_id, Seat()
+    monkeypatch.setattr(desk.store, "events", lambda _: [(Started(run_id, {"topic": "book-series"}, "2026-01-01"), 0.0)])
+    seat.open(run_id)
+    assert "Interrupted" in desk.redraw(seat)["verdict"]
+    seat.open(run_id)
+    monkeypatch.setattr(desk.runner, "running", lambda: run_id)
+    assert "Interrupted" not in desk.redraw(seat)["verdict"]
+
+
+def test_the_dial_gives_up_an_answer_and_asks_again_even_where_it_comes_back(desk):
+    seat, compare = Seat(asking="first", answered=("Who?", 1.0)), CompareDesk(desk)
+    assert compare.asking_again(seat) == {} and seat.asking == "first"
+    seat.strength = 0.5
+    assert compare.asking_again(seat)["stop_ask"].visible and seat.asking not in ("", "first")
+    seat.strength = 1.0
+    assert "Who?" in next(compare.ask_again(seat, "Another?", 1.0, 20, 0.0, "0"))["panes"]
+    assert list(compare.ask_again(seat, "Another?", 1.0, 20, 0.0, "0")) == [{}]
+    assert compare.asked(seat)["stop_ask"].visible  # the one above is not over
+    seat.asking = ""
+    assert not compare.asked(seat)["stop_ask"].visible
+
+
 def test_whatever_goes_wrong_has_a_place_on_the_page(desk):
     page = build_ui(desk.runner, desk.store, desk.settings)
     place = next(block for block in page.blocks.values() if getattr(block, "elem_id", "") == "messages")

@@ -163,3 +163,5 @@ def test_expected_answers_among_other_words_are_counted_where_equality_is_asked(
     said = ["It is red.", "red", "reddish", "Red, I think"]
     rows = {q.id: Judged(q.split, said[number % 4], known(q, said[number % 4]), -1.0) for number, q in enumerate(questions)}
     assert among_other_words(replace(tiny_topic, questions=tuple(questions)), Measurement(rows)) == (4, 8)
+    chosen = {name: replace(judged, choice="blue", ok=False) for name, judged in rows.items()}
+    assert among_other_words(replace(tiny_topic, questions=tuple(questions)), Measurement(chosen)) == (0, 0)

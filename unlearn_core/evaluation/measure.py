@@ -120,8 +120,9 @@ def measure(loaded: LoadedModel, topic: Topic, edit: Edit | None = None, strengt
 
 def among_other_words(topic: Topic, measurement: Measurement) -> tuple[int, int]:
     """Of the scored questions about what is to be kept, how many count as wrong though the answer holds the expected one as
-    whole words among others; and how many questions there are."""
-    asked = [(q, measurement.answers[q.id]) for split in KEEP_SPLITS for q in topic.scored(split)]
+    whole words among others; and how many questions there are. Forced choices are not judged by the answer and left out."""
+    asked = [(q, judged) for split in KEEP_SPLITS for q in topic.scored(split)
+             for judged in (measurement.answers[q.id],) if judged.choice is None]
     return sum(not judged.ok and contains(judged.answer, q.answer) for q, judged in asked), len(asked)
 
 
