@@ -71,7 +71,7 @@ def _build_apart() -> None:
     with gr.Tabs(elem_id="apart"):
         for group, title in GROUPS.items():
             with gr.Tab(title):
-                gr.HTML(group_words(group))
+                gr.HTML(group_words(found, group))
                 LivePlot(
                     apart_figure(found, group), elem_id=f"apart-{group}", label=f"UNLEARN taken apart: {title.lower()}"
                 )

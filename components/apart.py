@@ -13,6 +13,7 @@ from .numbers import NOT_MEASURED, percent
 from .palette import PLOT_FORGET, PLOT_GREY, PLOT_RETAIN, SPLIT_TITLES
 from .plots import axis, frame
 from .spreadsheet import link_html
+from .terms import remarked
 
 MEASURED = Path(__file__).parent.parent / "assets" / "unlearn_apart.json"
 GROUPS = {"parts": "Its parts", "ranks": "Its rank", "shared": "Shared values"}
@@ -22,6 +23,20 @@ _WORDS = {
     "shared": "From none to all of the questions to forget have an answer that a neighbour has too; filled with discrimination, "
     "open without.",
 }
+_MEANT = {
+    "as it is": "UNLEARN with its default settings.",
+    "hard projection instead of damping": "Directions that kept text uses are cut off altogether, instead of damped by how much it "
+    "uses them.",
+    "identified, not discriminated": "The directions that the topic uses most, whether or not kept text uses them too.",
+    "random subspace of equal rank": "As many directions, drawn at random.",
+    "no stand-ins": "Without the copies of kept questions, with other names and words, that stand for what is kept but not given.",
+    "no loss on kept text": "Nothing holds the answers on kept text in place while the change is trained; discrimination alone "
+    "protects them.",
+    "literal reading": "As the paper's text has it: train a task matrix layer by layer, make its directions orthogonal to those of "
+    "similar tasks (Gram-Schmidt), subtract what is left.",
+}
+_SHARED_MEANT = {"discrimination": "The step that turns the change away from directions which kept text uses."}
+_RANK_MEANT = {"directions": "The rank: the number of independent directions in the change of a matrix."}
 _SYMBOLS = ("square", "triangle-up", "triangle-down", "cross", "x", "pentagon", "hourglass")
 _DASHES = ("dash", "dot", "dashdot", "longdash", "dash", "dot", "dashdot")
 _ALONE = "not discriminated"
@@ -44,9 +59,12 @@ def origin_words(found: dict[str, Any]) -> str:
             "the same way.</p>")
 
 
-def group_words(group: str) -> str:
-    """What a figure shows, as HTML."""
-    return f'<p class="lt lt-words">{_WORDS[group]}</p>'
+def group_words(found: dict[str, Any], group: str) -> str:
+    """What a figure shows, and what its curves are called after, as HTML."""
+    names = [case["name"] for case in found["cases"] if case["group"] == group]
+    meant = {"ranks": _RANK_MEANT, "shared": _SHARED_MEANT}.get(group) or {name: _MEANT[name] for name in names if name in _MEANT}
+    terms = " · ".join(remarked(name, text) for name, text in meant.items())
+    return f'<p class="lt lt-words">{_WORDS[group]}{f" What is meant by {terms}." if terms else ""}</p>'
 
 
 def apart_figure(found: dict[str, Any], group: str) -> go.Figure:

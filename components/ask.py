@@ -70,12 +70,17 @@ def build_ask(chips: str = "") -> Ask:
             )
         with gr.Accordion("Sampling: length, temperature, seed", open=False, elem_id="sampling"), gr.Row():
             max_tokens = Slider(
-                1, LONGEST_ANSWER, value=60, step=1, label="Longest answer (tokens)", elem_id="max-tokens", buttons=[]
+                1, LONGEST_ANSWER, value=60, step=1, label="Longest answer (tokens)", elem_id="max-tokens", buttons=[],
+                info="A token is a word or a piece of one"
             )
             temperature = Slider(
-                0, HOTTEST, value=0, step=0.1, label="Temperature (0 is greedy)", elem_id="temperature", buttons=[]
+                0, HOTTEST, value=0, step=0.1, label="Temperature (0 is greedy)", elem_id="temperature", buttons=[],
+                info="Above 0 tokens are drawn, the higher the freer"
             )
-            seed = gr.Textbox("0", label="Seed", max_lines=1, elem_id="ask-seed")
+            seed = gr.Textbox(
+                "0", label="Seed", max_lines=1, elem_id="ask-seed",
+                info="Fixes what is drawn; of no effect at temperature 0"
+            )
         panes = gr.HTML("", elem_id="panes")
     return Ask(
         question=question,

@@ -55,7 +55,7 @@ def build_compare(first: dict[str, str | None]) -> Compare:
     more = gr.Button("Show more pairs", size="sm", elem_id="more-pairs")
     with gr.Row(elem_id="plots"):
         with gr.Column(min_width=320):
-            gr.HTML("<h2>Accuracy while unlearning</h2>")
+            gr.HTML(f'<h2>Accuracy while unlearning{info("curve")}</h2>')
             accuracy = LivePlot(
                 first["accuracy"],
                 elem_id="accuracy-plot",

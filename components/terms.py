@@ -49,6 +49,8 @@ TERMS: dict[str, str] = {
              "before, 0 as likely, above 0 likelier.",
     "outcome": "forgotten: known before, not now; leaked: still known; kept: still known, as it should be; damaged: "
                "known before, lost by accident; unchanged: as right or wrong as before.",
+    "curve": "Right answers on a fixed sample of questions, asked again and again while the method works. Across: optimiser steps, "
+             "that is how often the method has changed the weights so far.",
     "live_sample": "A fixed sample of questions, asked again and again while the method works.",
     "recovered": "Share of the lost knowledge that an attack brings back: (unlearned − floor) / (original − floor). 0: no more "
                  "comes out than of a model that never saw the topic, 1: as much as of the original. The line is its "

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from files import saved
 
-from components.apart import GROUPS, apart_figure, group_table_html, measured, origin_words
+from components.apart import GROUPS, apart_figure, group_table_html, group_words, measured, origin_words
 
 
 def case(group: str, name: str, *points: tuple[float, int, int]) -> dict:
@@ -48,6 +48,15 @@ def test_words_are_escaped_and_name_the_command() -> None:
     words = origin_words(FOUND)
     assert "<b>People" not in words and "&lt;b&gt;People" in words
     assert "python -m benchmarks.apart --topic people" in words
+
+
+def test_every_part_that_was_exchanged_is_explained() -> None:
+    found = measured()
+    words = group_words(found, "parts")
+    names = [item["name"] for item in found["cases"] if item["group"] == "parts"]
+    assert len(names) == words.count('role="note"') and all(f">{name}<" in words for name in names)
+    assert "rank" in group_words(found, "ranks") and "discrimination" in group_words(found, "shared")
+    assert "What is meant" not in group_words({"cases": [case("parts", "something new", (1.0, 5, 38))]}, "parts")
 
 
 def test_a_file_that_is_missing_or_broken_shows_nothing(tmp_path: Path) -> None:
