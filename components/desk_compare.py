@@ -20,7 +20,7 @@ from .problems import RUN_AGAIN, Action, card, problem_html
 from .screen import Drawn, address, shown_questions
 from .seats import Seat
 
-NO_EDIT = "There is no edit to scale."
+NO_EDIT = "There is no edit to scale: a run has one only near its end."
 ASK_AGAIN: Action = ("Ask again", "#send")
 
 
