@@ -68,11 +68,27 @@
   const typing = (node) => node && (node.isContentEditable || /^(TEXTAREA|SELECT)$/.test(node.tagName)
     || (node.tagName === "INPUT" && !/^(radio|checkbox|range|button)$/.test(node.type)));
 
+  // A question that was just sent: its Stop is not there yet.
+  const SOON = 2000; // milliseconds
+  let asked = 0;
+  const sent = (event) => {
+    const enter = event.type === "keydown" && event.key === "Enter" && event.target.closest?.("#question");
+    if (enter || (event.type === "click" && event.target.closest?.("#send, #chips"))) asked = Date.now();
+  };
+  document.addEventListener("keydown", sent, true);
+  document.addEventListener("click", sent, true);
+
+  function once(ready, act, until = Date.now() + SOON) {
+    if (ready()) act();
+    else if (Date.now() < until) setTimeout(once, 50, ready, act, until);
+  }
+
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.key === "Escape") {
       const stop = document.querySelector("#stop-ask");
       if (seen(stop)) stop.click();
+      else if (Date.now() - asked < SOON) once(() => seen(stop), () => stop.click());
       return;
     }
     if (typing(event.target)) return;

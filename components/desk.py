@@ -158,8 +158,9 @@ class Desk:
         offered = self.offer(seat, config.model)
         if config.topic not in (name for _, name in offered):
             offered.append((Path(config.topic).name, config.topic))
-        return {"model": config.model, "topic": gr.Dropdown(offered, value=config.topic), "method": config.method,
-                "seed": str(config.seed), "device": config.device, "settings": dict(config.settings),
+        words = sidebar.topic_words(self.topics(config.model), config.topic)
+        return {"model": config.model, "topic": gr.Dropdown(offered, value=config.topic), "topic_words": words,
+                "method": config.method, "seed": str(config.seed), "device": config.device, "settings": dict(config.settings),
                 "preset": self.preset(seat, config.method, config.settings)}  # fmt: skip
 
     def preset(self, seat: Seat, method: str, settings: dict[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from .terms import explained, info
 
 HEAT_CLIP = 4.0  # nats at which the colour is full
 LEAST_SIMILARITY = 0.3  # below it, marking words is noise
+ALIKE = 0.6  # share of letters in common, in order, from which on other words are no completely different answer
 _WORDS = re.compile(r"\w+|[^\w\s]|\s+")
 _LEADING = {"Ġ": " ", "▁": " "}
 
@@ -72,7 +73,9 @@ def words_html(a: str, b: str, expected: str = "") -> str:
     """Original `a` beside unlearned `b` with differing words marked, `expected` outlined where it occurs in either."""
     left, right = _WORDS.findall(a), _WORDS.findall(b)
     if similarity(a, b) < LEAST_SIMILARITY:
-        return _two(_outlined(a, expected), _outlined(b, expected), "Completely different answers.")
+        alike = SequenceMatcher(None, a, b, autojunk=False).ratio() >= ALIKE
+        note = "Other words, but spelt alike." if alike else "Completely different answers."
+        return _two(_outlined(a, expected), _outlined(b, expected), note)
     codes = SequenceMatcher(None, left, right, autojunk=False).get_opcodes()
     changed = [code for code in codes if code[0] != "equal"]
     spans_a = _spans(left, [(code[1], code[2]) for code in changed])

@@ -186,7 +186,7 @@ class Live:
 
     def __init__(self, work: Underway) -> None:
         self._work, self._questions = work, live_sample(work.topic, 0)
-        self._ready_at, self._last_step = 0.0, -1
+        self._ready_at, self._last_step, self._cost = 0.0, -1, float("inf")
 
     def measured(self, snapshot: Snapshot) -> Iterator[Event]:
         """The live sample's accuracy now, unless it was measured a moment ago; first and last step always count."""
@@ -194,8 +194,8 @@ class Live:
         if snapshot.step == self._last_step or (now < self._ready_at and snapshot.step < snapshot.total):
             return
         counts = quick_accuracy(self._work.loaded, self._questions, self._work.topic.floors)
-        cost = time.monotonic() - now
-        self._ready_at, self._last_step = time.monotonic() + max(LIVE_PAUSE, cost / LIVE_SHARE), snapshot.step
+        self._cost = min(self._cost, time.monotonic() - now)  # one slow measurement is no reason for a long silence
+        self._ready_at, self._last_step = time.monotonic() + max(LIVE_PAUSE, self._cost / LIVE_SHARE), snapshot.step
         self._work.job.results.live = dict(counts)
         for split, (correct, n) in counts.items():
             if n:

@@ -78,6 +78,11 @@ def test_different_answers_are_not_marked():
     assert "Completely different answers." in html and "<del>" not in html
 
 
+def test_a_letter_more_is_no_completely_different_answer():
+    html = words_html("Dhaka", "Dhakat")
+    assert "spelt alike" in html and "Completely different" not in html and "<del>" not in html
+
+
 def test_same_and_empty_answers_say_so():
     assert "The same answer" in words_html("Marn", "Marn")
     assert "(no answer)" in plain_html("Marn", "")

@@ -194,7 +194,7 @@ METHOD = Method(
         ("describe", "Compare the spectra"),
     ),
     fit,
-    cost="one training run on given text and its stand-ins, two where it still tells of the topic by itself, or less of neighbours",
+    cost="one training run on given text and altered copies of it; a second if the topic proves still told or neighbours lost",
 )
 
 
@@ -309,14 +309,14 @@ class _Scene:
         config = self.config
         if self.told:
             return Notice(
-                f"At step {done} the model still told of the topic by itself. Training began again with {len(self.told):,} "
-                f"statements, made of given facts in frames of its own, and with {self.reworded} reworded copies of every open "
-                f"question among what must go; at rank {config.rank}, and kept text at weight {config.keep:g}."
+                f"At step {done} the model, left to write freely, still told what it is to forget. Training began again with "
+                f"{len(self.told):,} such statements of given facts, and with {self.reworded} reworded copies of every open "
+                f"question, among what must go; at rank {config.rank}, and kept text at weight {config.keep:g}."
             )
         return Notice(
-            f"At step {done} the model no longer told of neighbours by itself what it did. Training began again with "
-            f"{self.stated:,} such statements among what stays, and directions found where answers are given; at rank "
-            f"{config.rank}, with a limit of {config.limit:g} nats, for {config.steps} steps."
+            f"At step {done} the model, left to write freely, no longer said of neighbours what the original says. Training began "
+            f"again with {self.stated:,} statements of the original among what must stay, and with directions found where answers "
+            f"are given; at rank {config.rank}, with a limit of {config.limit:g} nats, for {config.steps} steps."
         )
 
     def neighbors(self) -> tuple[list[Row], list[Row]]:
