@@ -12,7 +12,6 @@
   const copy = document.createElement("div");
   copy.className = ["lethe-first", other && "lethe-opening", dark && "dark"].filter(Boolean).join(" ");
   copy.innerHTML = other ? '<p class="lt lt-opening" role="status">Opening the run\u2026</p>' : verdict;
-  if (other) document.documentElement.classList.add("lethe-waiting");
   const there = other ? "#strip-words [data-run], #messages .lt" : "#verdict .lt-sentence";
 
   function follow() {
@@ -23,7 +22,6 @@
   function leave() {
     watch.disconnect();
     copy.remove();
-    document.documentElement.classList.remove("lethe-waiting");
   }
 
   const watch = new MutationObserver(follow);

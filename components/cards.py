@@ -113,8 +113,9 @@ def _number(view: RunView, card: Card, before: Measured | None, now: Measured | 
                 f'<p class="lt-card-line">{reason}</p>')
     came = ""
     if before is not None:
-        came = (f'<span class="lt-from">from {percent(before.accuracy)}</span>'
-                f'<span class="lt-move">{points(now.accuracy - before.accuracy, "pts")}</span>')
+        came = f'<span class="lt-from">from {percent(before.accuracy)}</span>'
+        if now.n == before.n:  # a sample is not compared with all questions
+            came += f'<span class="lt-move">{points(now.accuracy - before.accuracy, "pts")}</span>'
     return f'<p class="lt-number"><span class="lt-big">{percent(now.accuracy)}</span>{came}</p>'
 
 

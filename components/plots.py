@@ -33,6 +33,9 @@ _LINES = {
 }
 _BLOCK_ORDER = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 _NO_CURVE = "Nothing was measured while this run worked."
+_SOON = "The first measurements come with training."
+_AT_THE_END = "Not measured yet: a method that takes off what it learns is measured at its end."
+MANY = 12  # training steps by which a method that is measured on its way has been
 Trace = dict[str, Any]
 
 
@@ -49,7 +52,7 @@ def accuracy_figure(view: RunView) -> go.Figure:
     if not splits:
         across = {"range": [0, 1], "showticklabels": False}
     floor, bottom, shapes = view.before.get("forget"), -4.0, []
-    notes = [] if splits else [note(_NO_CURVE if view.over else "The first measurements come with training.")]
+    notes = [] if splits else [note(_NO_CURVE if view.over else _AT_THE_END if len(view.losses) > MANY else _SOON)]
     if floor is not None and floor.reference is not None and splits:
         shapes, notes, lowest = _floor(floor, traces, across["range"][1])
         bottom = min(bottom, lowest)

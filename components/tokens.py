@@ -19,7 +19,7 @@ from .terms import explained, info
 
 HEAT_CLIP = 4.0  # nats at which the colour is full
 LEAST_SIMILARITY = 0.3  # below it, marking words is noise
-ALIKE = 0.6  # share of letters in common, in order, from which on other words are no completely different answer
+ALIKE = 0.5  # share of letters in common, in order, from which on other words are no completely different answer
 _WORDS = re.compile(r"\w+|[^\w\s]|\s+")
 _LEADING = {"Ġ": " ", "▁": " "}
 

@@ -144,7 +144,7 @@ def check_length(loaded: LoadedModel, tokens: int) -> None:
         raise BadInput("There is nothing to answer.", "The question is empty.", "Type a question.", field="question")
     if loaded.context is not None and tokens > loaded.context:
         raise BadInput(f"The question and its answer take {tokens} tokens.",
-                       f"The model reads at most {loaded.context}.", "Shorten the question or the answer.",
+                       f"The model reads at most {loaded.context}.", "Shorten the question, or ask for a shorter answer.",
                        field="question")
 
 

@@ -111,6 +111,7 @@ def test_unmeasured_is_never_zero():
 def test_cards_while_running_show_the_sample(events):
     html = cards_html(replay(events[:60]))
     assert "sample of 24" in html and "was 95" in html
+    assert " pts" not in html.replace("\u00a0", " ")  # 24 questions are not compared with all
 
 
 def test_cards_at_another_strength(view):

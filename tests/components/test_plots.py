@@ -13,7 +13,7 @@ from components.links import TABS, ViewState, parse, query_string
 from components.palette import PLOT_FORGET, PLOT_RETAIN, SPLIT_TITLES
 from components.view import RunView, replay
 from unlearn_core import spectra
-from unlearn_core.events import Finished
+from unlearn_core.events import Finished, Loss
 
 
 def test_accuracy_curves(view):
@@ -33,6 +33,8 @@ def test_the_curve_grows(events):
 
 def test_too_few_points_are_explained():
     assert "first measurements" in plots.accuracy_figure(RunView()).layout.annotations[0].text
+    unmeasured = RunView(run_id="r", losses=tuple(Loss(step, 60, 1.0, None) for step in range(1, 31)))
+    assert "measured at its end" in plots.accuracy_figure(unmeasured).layout.annotations[0].text
 
 
 def test_the_curve_starts_at_what_the_original_knows(view):
