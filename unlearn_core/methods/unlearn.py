@@ -315,7 +315,7 @@ class _Scene:
             )
         return Notice(
             f"At step {done} the model, left to write freely, no longer said of neighbours what the original says. Training began "
-            f"again with {self.stated:,} statements of the original among what must stay, and with directions found where answers "
+            f"again with {self.stated:,} such statements among what must stay, and with directions found where answers "
             f"are given; at rank {config.rank}, with a limit of {config.limit:g} nats, for {config.steps} steps."
         )
 
