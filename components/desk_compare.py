@@ -49,14 +49,17 @@ class CompareDesk:
             "panes": ask.panes_html(seat.question, "", "", False, "Asking…", strength),
             "address": address(seat),
         }
+        generation = seat.generation
         updates = self.runner.ask(
             seat.run_id, seat.question, strength, int(length), float(heat), int(seed or 0), asking
         )
         try:
             for panes in ask.answers(updates, question.strip(), strength):
                 if seat.asking != asking:  # another run was opened meanwhile, or something else asked
-                    return
+                    break
                 yield {"panes": panes}
+            if seat.generation != generation and not seat.asking and seat.answered is None:
+                yield {"panes": ""}  # a word that was still on its way when the other run's page was drawn
         except LetheError as error:
             if seat.asking == asking:
                 seat.refused, seat.answered = True, None

@@ -63,6 +63,27 @@ def test_a_follower_that_another_run_took_over_leaves_the_question_alone(desk, m
     assert not any("panes" in one for one in desk.follow(seat)) and seat.refused
 
 
+@pytest.mark.parametrize("newer", [False, True])
+def test_a_word_on_its_way_when_another_run_is_opened_is_wiped_but_no_newer_answer(desk, monkeypatch, newer):
+    compare, seat = CompareDesk(desk), Seat(asking="first")
+    seat.open(kept_run(desk))
+    update = SimpleNamespace(original="Ada", edited="Ada", reference=None, waiting=None, done=False, tokens_per_second=1.0,
+                             device="cpu")  # fmt: skip
+
+    def answering(*_):
+        yield update
+        desk.open(seat, kept_run(desk))
+        if newer:
+            seat.asking, seat.answered = "second", ("Where?", 1.0)
+        yield update
+
+    monkeypatch.setattr(desk.runner, "ask", answering)
+    monkeypatch.setattr(desk.runner, "stop_ask", lambda token: None)
+    drawn = [one.get("panes") for one in compare.ask(seat, "Who?", 1.0, 20, 0.0, "0")]
+    assert "Ada" in drawn[1] and drawn[2:] == ([] if newer else [""])
+    assert seat.asking == ("second" if newer else "")
+
+
 def test_a_late_refusal_does_not_replace_the_answers_to_a_newer_question(desk, monkeypatch):
     def refusing(*_):
         seat.asking = "newer"
